@@ -1,0 +1,7 @@
+"""The base of every configuration class: frozen, unknown keys refused, the docstrings under fields are their help."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="constants")

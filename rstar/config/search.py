@@ -1,0 +1,47 @@
+"""One configuration class a search strategy; `kind` tells them apart."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rstar.config.base import Config
+
+
+class SamplingConfig(Config):
+    """How steps are sampled; every strategy has these."""
+
+    max_depth: int = Field(16, ge=1)
+    """Steps on a path at most; a deeper candidate ends with `max_depth`."""
+    max_tokens: int = Field(512, ge=1)
+    """Tokens of one step at most; a longer one is unparsable."""
+
+
+class MctsConfig(SamplingConfig):
+    """Monte Carlo tree search as in rStar-Math."""
+
+    kind: Literal["mcts"] = "mcts"
+    rollouts: int = Field(16, ge=1)
+    """Root-to-terminal passes; the search stops early when nothing is left to explore."""
+    candidates: int = Field(8, ge=1)
+    """Steps sampled at each expansion; identical ones merge."""
+    c: float = Field(2.0, ge=0)
+    """Exploration constant of UCT."""
+    fpu: Literal["infinity", "parent", "zero"] = "infinity"
+    """What an unvisited child is worth to UCT: more than any other, its parent's Q-value, or nothing."""
+    temperature: float = Field(1.0, gt=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    annotation: Literal["terminal", "ppm"] = "terminal"
+    """Where Q-values start: at zero (terminal-guided), or at the PPM's score (PPM-augmented)."""
+    answer: Literal["best", "vote"] = "best"
+    """How the tree answers when the reference is hidden: the best-scored trajectory, or a vote among the `top_k` best."""
+    top_k: int = Field(8, ge=1)
+    """Trajectories that vote, best-scored first."""
+
+
+class GreedyConfig(SamplingConfig):
+    """One solution at temperature 0: what pass@1 of a policy means here."""
+
+    kind: Literal["greedy"] = "greedy"
+
+
+SearchConfig = Annotated[MctsConfig | GreedyConfig, Field(discriminator="kind")]

@@ -1,0 +1,25 @@
+"""A problem with a checkable answer, and a demonstration: a problem with its worked steps."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is searched. `answer` is the reference; None hides it from the search."""
+
+    id: str
+    text: str
+    answer: str | None = None
+    level: str | None = None
+
+    def hidden(self) -> "Problem":
+        """The same problem without its reference answer: what every search sees at test time."""
+        return replace(self, answer=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A problem and the worked steps of one solution, each a comment with code, the last one printing the answer."""
+
+    problem: Problem
+    steps: tuple[str, ...]

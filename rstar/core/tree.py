@@ -1,0 +1,180 @@
+"""The search tree: a flat list of nodes with integer parents, one JSON line on disk, the source of truth."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from rstar.core.execution import ROOT_STATE, StateId, Status
+from rstar.core.problem import Problem
+from rstar.core.verdict import Verdict
+
+ROOT = 0
+
+
+class Terminal(StrEnum):
+    """Why a node has no successor."""
+
+    ANSWERED = "answered"
+    UNPARSABLE = "unparsable"
+    CODE_ERROR = "code_error"
+    TIMEOUT = "timeout"
+    MAX_DEPTH = "max_depth"
+    DEAD_END = "dead_end"
+
+
+@dataclass(slots=True)
+class Node:
+    """One step, after it ran.
+
+    `text` is what the policy wrote, its closing marker included; `observation` what the executor put behind it.
+    `visits` is N, `value_sum` the sum of what was backed up (the PPM's score is a node's first visit), `score` what the
+    value model returned for the prefix that ends here, in [-1, 1]; `reward` what the task returned at a terminal.
+    `count` says how many identical candidates were merged into this node.
+    """
+
+    parent: int
+    depth: int = 0
+    text: str = ""
+    observation: str = ""
+    count: int = 1
+    tokens: int = 0
+    status: Status | None = None
+    error: str | None = None
+    answer: str | None = None
+    printed: str | None = None
+    terminal: Terminal | None = None
+    verdict: Verdict | None = None
+    rule: str | None = None
+    reward: float | None = None
+    score: float | None = None
+    visits: int = 0
+    value_sum: float = 0.0
+    closed: bool = False
+    children: list[int] = field(default_factory=list)
+    state: StateId | None = field(default=None, compare=False)
+
+    @property
+    def q(self) -> float:
+        """Q-value, value_sum / N, in [-1, 1]; 0 before the first visit."""
+        return self.value_sum / self.visits if self.visits else 0.0
+
+    @property
+    def correct(self) -> bool:
+        return self.verdict is Verdict.EQUIVALENT
+
+    @property
+    def wrong(self) -> bool:
+        """Known to be wrong: what the grader could not decide is neither right nor wrong."""
+        return self.terminal is not None and self.verdict not in (Verdict.EQUIVALENT, Verdict.UNVERIFIABLE)
+
+
+@dataclass(slots=True)
+class Cost:
+    """What a search spent: model calls, tokens the policy generated, executed steps, scored prefixes."""
+
+    calls: int = 0
+    generated: int = 0
+    executions: int = 0
+    scored: int = 0
+
+
+@dataclass(slots=True)
+class Tree:
+    """A finished or growing search. `nodes[ROOT]` is the problem itself; node ids are positions in the list."""
+
+    problem: Problem
+    attempt: int = 0
+    rollouts: int = 0
+    cost: Cost = field(default_factory=Cost)
+    nodes: list[Node] = field(default_factory=lambda: [Node(parent=-1, state=ROOT_STATE)])
+
+    def add(self, parent: int, text: str, **values: Any) -> int:
+        """Append a child of `parent`; returns its id."""
+        at = len(self.nodes)
+        self.nodes.append(Node(parent=parent, depth=self.nodes[parent].depth + 1, text=text, **values))
+        self.nodes[parent].children.append(at)
+        return at
+
+    def path(self, at: int) -> list[int]:
+        """Node ids from below the root down to `at`; empty for the root."""
+        ids = []
+        while at != ROOT:
+            ids.append(at)
+            at = self.nodes[at].parent
+        return ids[::-1]
+
+    def prefix(self, at: int) -> str:
+        """The solution text from the root down to `at`, observations included."""
+        return "".join(self.nodes[i].text + self.nodes[i].observation for i in self.path(at))
+
+    def leaves(self) -> Iterator[int]:
+        """Terminal nodes in order of birth."""
+        return (i for i, node in enumerate(self.nodes) if node.terminal is not None and i != ROOT)
+
+    def is_open(self, at: int) -> bool:
+        """Whether something below (or at) this node is still unexplored."""
+        return not self.nodes[at].closed
+
+    def back_up(self, at: int, value: float) -> None:
+        """One visit of `value` for every node from `at` up to the root: q(s)^k = q(s)^{k-1} + q(s_d)^k."""
+        while at >= ROOT:
+            node = self.nodes[at]
+            node.visits += 1
+            node.value_sum += value
+            at = node.parent
+
+    def close(self, at: int) -> None:
+        """Mark a node exhausted, and every ancestor whose children are then all exhausted."""
+        while at >= ROOT:
+            node = self.nodes[at]
+            node.closed = True
+            at = node.parent
+            if at >= ROOT and not all(self.nodes[i].closed for i in self.nodes[at].children):
+                return
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dict; fields at their defaults are left out, `children` follow from `parent`."""
+        return {
+            "problem": _without_none(self.problem),
+            "attempt": self.attempt,
+            "rollouts": self.rollouts,
+            "cost": {f.name: getattr(self.cost, f.name) for f in fields(Cost)},
+            "nodes": [_compact(node) for node in self.nodes],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Tree":
+        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on what is not a tree."""
+        tree = cls(
+            Problem(**data["problem"]), int(data["attempt"]), int(data["rollouts"]), Cost(**data["cost"]), nodes=[]
+        )
+        for at, raw in enumerate(data["nodes"]):
+            node = Node(**raw)
+            for name, kind in _ENUMS:
+                value = getattr(node, name)
+                if value is not None:
+                    setattr(node, name, kind(value))
+            if not -1 <= node.parent < max(at, 0) or (node.parent == -1) != (at == ROOT):
+                raise ValueError(f"node {at} has parent {node.parent}")
+            tree.nodes.append(node)
+            if at != ROOT:
+                tree.nodes[node.parent].children.append(at)
+        if not tree.nodes:
+            raise ValueError("a tree has at least its root")
+        return tree
+
+
+_ENUMS: tuple[tuple[str, type[StrEnum]], ...] = (("status", Status), ("terminal", Terminal), ("verdict", Verdict))
+_STORED = tuple(f for f in fields(Node) if f.name not in ("children", "state"))
+_DEFAULTS = {f.name: f.default for f in _STORED}
+
+
+def _compact(node: Node) -> dict[str, Any]:
+    pairs = ((name, getattr(node, name)) for name in _DEFAULTS)
+    return {name: value for name, value in pairs if value != _DEFAULTS[name] or name == "parent"}
+
+
+def _without_none(problem: Problem) -> dict[str, Any]:
+    values = {f.name: getattr(problem, f.name) for f in fields(Problem)}
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,1 @@
+"""Whatever answers a search's calls, and the driver that keeps it busy."""

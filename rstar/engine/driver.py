@@ -1,0 +1,194 @@
+"""The one scheduler: it advances thousands of searches and batches what they ask for, without timers or barriers."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from rstar.errors import RolloutError
+from rstar.search.calls import Call, Execute, Generate, Reply, Score, Search, Verify
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One call and the key (the problem's id) of the search that asked."""
+
+    key: str
+    call: Call
+
+
+Worker = Callable[[Sequence[Ticket]], Awaitable[Sequence["Reply | RolloutError"]]]
+"""Answers a batch: one reply a ticket, in order; a RolloutError in a place fails that ticket's search alone."""
+
+
+@dataclass(slots=True)
+class LaneStats:
+    """What a lane did: calls answered, batches sent, seconds calls waited, seconds at least one batch was running."""
+
+    calls: int = 0
+    batches: int = 0
+    queue_s: float = 0.0
+    busy_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Lane:
+    """A queue in front of one worker: at most `max_concurrent` batches of at most `max_batch` calls are running."""
+
+    worker: Worker
+    max_batch: int = 1
+    max_concurrent: int = 1
+    stats: LaneStats = field(default_factory=LaneStats)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """How one search ended: with its result, or with the error that stopped it."""
+
+    key: str
+    result: T | None
+    error: RolloutError | None = None
+
+
+def lane_name(call: Call) -> str:
+    """Where a call goes: one lane for each kind and role (`generate:policy`, `score:ppm`, `execute`, `verify`)."""
+    match call:
+        case Generate(role=role):
+            return f"generate:{role}"
+        case Score(role=role):
+            return f"score:{role}"
+        case Execute():
+            return "execute"
+        case Verify():
+            return "verify"
+
+
+class Driver:
+    """Runs searches over lanes, at most `max_live` at a time.
+
+    A lane with a free slot takes everything that waits for it, up to its `max_batch`: busy lanes accumulate, free ones
+    drain. A worker that fails a batch is asked again one call at a time, so that an error stays with its problem.
+    """
+
+    def __init__(self, lanes: dict[str, Lane], max_live: int = 256):
+        self.lanes = lanes
+        self.max_live = max_live
+
+    async def run(self, searches: Iterable[tuple[str, Search[T]]]) -> AsyncIterator[Outcome[T]]:
+        """Yield each search's outcome as it ends. Leaving the iterator early cancels what is still running."""
+        run = _Run[T](self, iter(searches))
+        try:
+            async for outcome in run.outcomes():
+                yield outcome
+        finally:
+            await run.cancel()
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[T]):
+    ticket: Ticket
+    search: Search[T]
+    since: float
+
+
+class _Run(Generic[T]):
+    def __init__(self, driver: Driver, source: Any):
+        self.driver = driver
+        self.source = source
+        self.live = 0
+        self.queues: dict[str, deque[_Waiting[T]]] = {name: deque() for name in driver.lanes}
+        self.running: dict[str, int] = dict.fromkeys(driver.lanes, 0)
+        self.since: dict[str, float] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.done: asyncio.Queue[Outcome[T] | BaseException] = asyncio.Queue()
+
+    async def outcomes(self) -> AsyncIterator[Outcome[T]]:
+        self._admit()
+        while self.live or not self.done.empty():
+            outcome = await self.done.get()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield outcome
+
+    async def cancel(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def _admit(self) -> None:
+        """Start searches until `max_live` wait for something, then let every free lane drain."""
+        while self.live < self.driver.max_live:
+            try:
+                key, search = next(self.source)
+            except StopIteration:
+                break
+            self.live += 1
+            self._advance(key, search, None)
+        self._pump()
+
+    def _advance(self, key: str, search: Search[T], reply: Any) -> None:
+        """Hand a search its reply (or the error) and file the call it asks next."""
+        try:
+            call = search.throw(reply) if isinstance(reply, RolloutError) else search.send(reply)
+        except StopIteration as stop:
+            self._finish(Outcome(key, stop.value))
+        except RolloutError as error:
+            self._finish(Outcome(key, None, error))
+        except Exception as error:  # a search's own bug on one problem must not end the other thousands
+            self._finish(Outcome(key, None, RolloutError("search", f"{type(error).__name__}: {error}")))
+        else:
+            name = lane_name(call)
+            if name not in self.queues:
+                search.close()
+                self._finish(Outcome(key, None, RolloutError("driver", f"nothing answers {name} calls")))
+                return
+            self.queues[name].append(_Waiting(Ticket(key, call), search, time.monotonic()))
+
+    def _finish(self, outcome: Outcome[T]) -> None:
+        self.live -= 1
+        self.done.put_nowait(outcome)
+
+    def _pump(self) -> None:
+        for name, lane in self.driver.lanes.items():
+            queue = self.queues[name]
+            while queue and self.running[name] < lane.max_concurrent:
+                batch = [queue.popleft() for _ in range(min(len(queue), lane.max_batch))]
+                now = time.monotonic()
+                lane.stats.queue_s += sum(now - waiting.since for waiting in batch)
+                if not self.running[name]:
+                    self.since[name] = now
+                self.running[name] += 1
+                task = asyncio.ensure_future(self._serve(name, lane, batch))
+                self.tasks.add(task)
+                task.add_done_callback(self.tasks.discard)
+
+    async def _serve(self, name: str, lane: Lane, batch: list[_Waiting[T]]) -> None:
+        try:
+            replies = await _ask(name, lane, [waiting.ticket for waiting in batch])
+            lane.stats.calls += len(batch)
+            lane.stats.batches += 1
+            self.running[name] -= 1
+            if not self.running[name]:
+                lane.stats.busy_s += time.monotonic() - self.since[name]
+            for waiting, reply in zip(batch, replies, strict=True):
+                self._advance(waiting.ticket.key, waiting.search, reply)
+            self._admit()
+        except Exception as error:  # the driver's own failure: no search may be left waiting for ever
+            self.done.put_nowait(error)
+
+
+async def _ask(name: str, lane: Lane, tickets: list[Ticket]) -> Sequence[Reply | RolloutError]:
+    """A batch's replies; when the worker fails as a whole, each ticket is asked alone and keeps its own error."""
+    try:
+        replies = await lane.worker(tickets)
+        if len(replies) != len(tickets):
+            raise RolloutError(name, f"{len(replies)} replies to {len(tickets)} calls")
+        return replies
+    except Exception as error:  # the lane boundary: whatever a worker raises is attributed to it
+        if len(tickets) == 1:
+            return [error if isinstance(error, RolloutError) else RolloutError(name, f"{type(error).__name__}: {error}")]
+    return [reply for ticket in tickets for reply in await _ask(name, lane, [ticket])]

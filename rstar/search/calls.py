@@ -1,0 +1,121 @@
+"""The four things a search can ask for, and how a search is driven by hand."""
+
+import hashlib
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias, TypeVar, cast
+
+from rstar.core.execution import StateId, StepResult
+from rstar.core.verdict import Judgement
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Sample `n` continuations of `prompt`; each stops behind the first of `stop`, which it keeps. Temperature 0 is greedy."""
+
+    prompt: str
+    n: int
+    seed: int
+    stop: tuple[str, ...]
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 512
+    role: str = "policy"
+
+
+class Finish(StrEnum):
+    """Why a completion ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sampled continuation; `logprob` is the sum over its tokens, where the lane knows it."""
+
+    text: str
+    tokens: int
+    finish: Finish = Finish.STOP
+    logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Run each of `codes` on top of the interpreter state `state`, apart from one another."""
+
+    state: StateId
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the value model `role` says of each prefix (prompt and solution text), in [-1, 1]."""
+
+    prefixes: tuple[str, ...]
+    role: str = "ppm"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a solution says: the answer as written, and the executed value where code printed one."""
+
+    text: str
+    printed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Grade answers against the reference."""
+
+    reference: str
+    answers: tuple[Answer, ...]
+
+
+Call: TypeAlias = Generate | Execute | Score | Verify
+Reply: TypeAlias = Sequence[Completion] | Sequence[StepResult] | Sequence[float] | Sequence[Judgement]
+Search: TypeAlias = Generator[Call, Any, T]
+
+
+def generate(call: Generate) -> Search[list[Completion]]:
+    return cast(list[Completion], (yield call))
+
+
+def execute(state: StateId, codes: Sequence[str]) -> Search[list[StepResult]]:
+    return cast(list[StepResult], (yield Execute(state, tuple(codes))))
+
+
+def score(prefixes: Sequence[str], role: str = "ppm") -> Search[list[float]]:
+    return cast(list[float], (yield Score(tuple(prefixes), role)))
+
+
+def verify(reference: str, answers: Sequence[Answer]) -> Search[list[Judgement]]:
+    return cast(list[Judgement], (yield Verify(reference, tuple(answers))))
+
+
+def drive(search: Search[T], world: Callable[[Call], Reply]) -> T:
+    """Run one search by hand against a function from calls to replies: tests, tutorials and replays."""
+    try:
+        call = next(search)
+        while True:
+            call = search.send(world(call))
+    except StopIteration as stop:
+        return cast(T, stop.value)
+
+
+class Seeds:
+    """A stream of 63-bit seeds fixed by (run seed, problem id, attempt): two trees of a problem differ, a rerun does not."""
+
+    __slots__ = ("_key", "_ordinal")
+
+    def __init__(self, run_seed: int, problem_id: str, attempt: int = 0):
+        self._key = f"{run_seed}\x1f{problem_id}\x1f{attempt}"
+        self._ordinal = 0
+
+    def next(self) -> int:
+        digest = hashlib.sha256(f"{self._key}\x1f{self._ordinal}".encode()).digest()
+        self._ordinal += 1
+        return int.from_bytes(digest[:8], "big") >> 1

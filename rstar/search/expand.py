@@ -1,0 +1,109 @@
+"""Growing one node by executed steps: the move that every strategy shares."""
+
+from dataclasses import dataclass
+
+from rstar.answers.extract import extract
+from rstar.core.execution import TIMEOUTS, Status, StepResult
+from rstar.core.tree import Terminal, Tree
+from rstar.errors import RolloutError
+from rstar.search.calls import Generate, Search, Seeds, execute, generate
+from rstar.text.grammar import STOPS, Kind, Segment
+from rstar.text.prompts import Prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How many candidates an expansion asks for, and how they are sampled."""
+
+    n: int
+    temperature: float
+    top_p: float
+    max_tokens: int
+    max_depth: int
+
+
+def expand(tree: Tree, at: int, prompts: Prompts, sample: Sample, seeds: Seeds) -> Search[list[int]]:
+    """Grow `at` by sampled steps that have run; returns the ids of the newborn.
+
+    Exact duplicates merge and keep their count. A step that failed, cannot be read, or stands too deep is a terminal
+    from birth. No newborn means a dead end, and `at` itself becomes the terminal.
+    """
+    prompt = prompts.policy(tree.problem) + tree.prefix(at)
+    completions = yield from generate(
+        Generate(prompt, sample.n, seeds.next(), STOPS, sample.temperature, sample.top_p, sample.max_tokens)
+    )
+    tree.cost.calls += 1
+    tree.cost.generated += sum(completion.tokens for completion in completions)
+    born = []
+    by_text: dict[str, int] = {}
+    for completion in completions:
+        if completion.text in by_text:
+            tree.nodes[by_text[completion.text]].count += 1
+        else:
+            by_text[completion.text] = tree.add(at, completion.text, tokens=completion.tokens)
+            born.append(by_text[completion.text])
+    if not born:
+        tree.nodes[at].terminal = Terminal.DEAD_END
+        return born
+    yield from _run(tree, at, born, prompts)
+    for child in born:
+        node = tree.nodes[child]
+        if node.terminal is None and node.depth >= sample.max_depth:
+            node.terminal = Terminal.MAX_DEPTH
+    return born
+
+
+def _run(tree: Tree, at: int, born: list[int], prompts: Prompts) -> Search[None]:
+    """Read the newborn as steps and execute those that are code."""
+    grammar = prompts.grammar
+    after = tree.prefix(at)
+    coded: list[tuple[int, Segment]] = []
+    for child in born:
+        node = tree.nodes[child]
+        segment = grammar.read(node.text, after)
+        if segment is None:
+            node.terminal = Terminal.UNPARSABLE
+        elif segment.kind is Kind.ANSWER:
+            node.printed = tree.nodes[at].printed
+            _answer(tree, child, extract(segment.body))
+        else:
+            coded.append((child, segment))
+    if not coded:
+        return
+    state = tree.nodes[at].state
+    if state is None:
+        raise RolloutError("search", f"node {at} has no interpreter state to run its children on")
+    results = yield from execute(state, [segment.body for _, segment in coded])
+    tree.cost.executions += len(coded)
+    for (child, segment), result in zip(coded, results, strict=True):
+        _record(tree, child, segment, result, prompts)
+
+
+def _record(tree: Tree, child: int, segment: Segment, result: StepResult, prompts: Prompts) -> None:
+    """Write the executor's typed verdict into the node."""
+    if result.status is Status.INFRA:
+        raise RolloutError("sandbox", result.error or "the sandbox could not run a step")
+    node = tree.nodes[child]
+    node.status, node.error, node.state = result.status, result.error, result.state
+    if not result.ok:
+        node.terminal = Terminal.TIMEOUT if result.status in TIMEOUTS else Terminal.CODE_ERROR
+        return
+    shown = result.stdout.strip() or (result.value or "")
+    node.printed = shown or None
+    if segment.kind is Kind.LAST_STEP and not prompts.grammar.observe:
+        # Nothing was shown on the way, so the closing block holds all that the program printed.
+        shown = "\n".join(printed for i in tree.path(child) if (printed := tree.nodes[i].printed))
+    node.observation = prompts.grammar.observation(segment.kind, shown)
+    if prompts.grammar.ends(segment.kind):
+        _answer(tree, child, last_line(node.printed))
+
+
+def last_line(printed: str | None) -> str | None:
+    """The executed answer: the last line that was printed."""
+    return printed.splitlines()[-1].strip() if printed else None
+
+
+def _answer(tree: Tree, child: int, answer: str | None) -> None:
+    node = tree.nodes[child]
+    node.answer = answer
+    node.terminal = Terminal.ANSWERED if answer else Terminal.UNPARSABLE

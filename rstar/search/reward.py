@@ -1,0 +1,55 @@
+"""What a newborn is worth: terminal-guided and PPM-augmented annotation."""
+
+from rstar.core.tree import Terminal, Tree
+from rstar.core.verdict import Verdict
+from rstar.search.calls import Answer, Search, score, verify
+from rstar.search.expand import last_line
+from rstar.text.prompts import Prompts
+
+REWARDS = {Verdict.EQUIVALENT: 1.0, Verdict.DIFFERENT: -1.0, Verdict.UNVERIFIABLE: 0.0}
+FAILED = -1.0
+
+
+def settle(tree: Tree, born: list[int], prompts: Prompts, role: str | None) -> Search[None]:
+    """Grade, score and back up the newborn; close the subtrees that they exhaust.
+
+    Every terminal is backed up once, at birth: q(s_i)^k = q(s_i)^{k-1} + q(s_d)^k (rStar-Math, section 3.2). Its value
+    is the task's reward where the reference is known, else the value model's score, else 0; a failed step is -1. With
+    a value model (`role`) the score of an open node is its first visit, q(s_i)^0 = PPM(x + s_1 ... s_i), and nobody
+    else's.
+    """
+    answered = [i for i in born if tree.nodes[i].terminal is Terminal.ANSWERED]
+    if tree.problem.answer is not None and answered:
+        yield from _grade(tree, answered, tree.problem.answer)
+    if role is not None:
+        graded = tree.problem.answer is not None
+        open_nodes = [i for i in born if tree.nodes[i].terminal is None]
+        yield from _score(tree, open_nodes if graded else sorted(open_nodes + answered), prompts, role)
+    for i in born:
+        node = tree.nodes[i]
+        if node.terminal is None:
+            if node.score is not None:
+                node.visits, node.value_sum = 1, node.score
+        else:
+            if node.terminal is not Terminal.ANSWERED:
+                node.reward = FAILED
+            tree.back_up(i, node.reward if node.reward is not None else node.score or 0.0)
+            tree.close(i)
+
+
+def _grade(tree: Tree, answered: list[int], reference: str) -> Search[None]:
+    nodes = [tree.nodes[i] for i in answered]
+    judgements = yield from verify(reference, [Answer(n.answer or "", last_line(n.printed)) for n in nodes])
+    for node, judgement in zip(nodes, judgements, strict=True):
+        node.verdict, node.rule = judgement.verdict, judgement.rule
+        node.reward = REWARDS[judgement.verdict]
+
+
+def _score(tree: Tree, ids: list[int], prompts: Prompts, role: str) -> Search[None]:
+    if not ids:
+        return
+    head = prompts.value(tree.problem)
+    scores = yield from score([head + tree.prefix(i) for i in ids], role)
+    tree.cost.scored += len(ids)
+    for i, value in zip(ids, scores, strict=True):
+        tree.nodes[i].score = value

@@ -1,0 +1,151 @@
+"""Code-augmented CoT as text: how a step is read from a completion and what the executor writes behind it.
+
+The layout is that of the released rStar-Math data::
+
+    <code>
+    # Step 1: ...
+    total = 2 * 20 * 12
+    <end_of_step>
+
+    # Now print the final answer
+    print(total)
+    <end_of_code>
+    <output>480<end_of_output>
+    <answer>... \\boxed{480}
+    <end_of_answer>
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+CODE = "<code>"
+END_STEP = "<end_of_step>"
+END_CODE = "<end_of_code>"
+OUTPUT = "<output>"
+END_OUTPUT = "<end_of_output>"
+ANSWER = "<answer>"
+END_ANSWER = "<end_of_answer>"
+USER = "<|user|>:"
+ASSISTANT = "<|assistant|>:"
+
+STOPS = (END_STEP, END_CODE, END_ANSWER)
+MARKERS = (USER, ASSISTANT, CODE, END_STEP, END_CODE, OUTPUT, END_OUTPUT, ANSWER, END_ANSWER)
+
+PROMPT_HEAD = f"{USER}\n"
+PROMPT_TAIL = f"\n{ASSISTANT} Let's think step by step and solve the problem with code."
+
+_MARKER = re.compile("|".join(re.escape(marker) for marker in MARKERS))
+
+
+class Kind(StrEnum):
+    """What a segment of a solution is."""
+
+    STEP = "step"
+    LAST_STEP = "last_step"
+    ANSWER = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One well-formed completion: a step of code (`body` is the Python source) or the closing answer (`body` its text)."""
+
+    kind: Kind
+    body: str
+    first: bool = False
+
+    def render(self) -> str:
+        """The exact text; `Grammar.read` is its inverse."""
+        lead = f"{CODE}\n" if self.first else "\n\n"
+        match self.kind:
+            case Kind.STEP:
+                return f"{lead}{self.body}\n{END_STEP}"
+            case Kind.LAST_STEP:
+                return f"{lead}{self.body}\n{END_CODE}"
+            case Kind.ANSWER:
+                return f"\n{ANSWER}{self.body}\n{END_ANSWER}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """How solutions are written.
+
+    `observe` shows the policy what a step printed, as an output block behind the step. `answer` says what the answer
+    is: the text in a box after the code (`boxed`), or the last line that the code printed (`printed`, for models too
+    small to copy it into a box).
+    """
+
+    observe: bool = False
+    answer: Literal["boxed", "printed"] = "boxed"
+
+    def prompt(self, problem: str) -> str:
+        """What stands before a solution, in search and in training."""
+        return f"{PROMPT_HEAD}{problem}{PROMPT_TAIL}"
+
+    def read(self, text: str, after: str) -> Segment | None:
+        """The segment that `text`, written behind the solution text `after`, is; None when it is not well-formed."""
+        found = _MARKER.findall(text)
+        if not found or not text.endswith(found[-1]):
+            return None
+        done = _ended_code(after)
+        inner = text[: -len(found[-1])]
+        if found[-1] == END_ANSWER:
+            lead, _, body = inner.partition(ANSWER)
+            if not done or found[:-1] != [ANSWER] or lead.strip() or not body.strip():
+                return None
+            return Segment(Kind.ANSWER, body.strip())
+        if found[-1] not in (END_STEP, END_CODE) or done:
+            return None
+        first = not after
+        if first:
+            if found[:-1] != [CODE] or not inner.startswith(CODE):
+                return None
+            inner = inner[len(CODE) :]
+        elif len(found) != 1:
+            return None
+        body = inner.strip("\n").rstrip()
+        if not body.strip():
+            return None
+        return Segment(Kind.STEP if found[-1] == END_STEP else Kind.LAST_STEP, body, first)
+
+    def observation(self, kind: Kind, printed: str) -> str:
+        """What the executor writes behind a step that ran: an output block, or nothing."""
+        if kind is Kind.STEP and not (self.observe and printed):
+            return ""
+        if kind is Kind.LAST_STEP and self.answer == "printed" and not self.observe:
+            return ""
+        return f"\n{OUTPUT}{_MARKER.sub('', printed)}{END_OUTPUT}"
+
+    def ends(self, kind: Kind) -> bool:
+        """Whether a segment of this kind closes the solution."""
+        return kind is Kind.ANSWER or (kind is Kind.LAST_STEP and self.answer == "printed")
+
+
+def written(steps: list[str] | tuple[str, ...]) -> list[str]:
+    """The policy's text for each worked step in turn, the last one closing the code."""
+    last = len(steps) - 1
+    return [
+        Segment(Kind.LAST_STEP if i == last else Kind.STEP, step.strip("\n").rstrip(), first=i == 0).render()
+        for i, step in enumerate(steps)
+    ]
+
+
+def segments(text: str) -> list[tuple[str, bool]]:
+    """Cut a whole solution after each marker that ends something: (piece, was it written by the policy?).
+
+    The pieces joined give `text` back; the executor's output blocks are the pieces marked False.
+    """
+    pieces: list[tuple[str, bool]] = []
+    start = 0
+    for match in _MARKER.finditer(text):
+        if match.group() in (END_STEP, END_CODE, END_ANSWER, END_OUTPUT):
+            pieces.append((text[start : match.end()], match.group() != END_OUTPUT))
+            start = match.end()
+    if start < len(text):
+        pieces.append((text[start:], True))
+    return pieces
+
+
+def _ended_code(after: str) -> bool:
+    return END_CODE in after

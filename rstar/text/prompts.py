@@ -1,0 +1,47 @@
+"""The prompts a search sends: the fine-tuned format, or an instruction with worked examples for a general model."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+import jinja2
+
+from rstar.core.problem import Demonstration, Problem
+from rstar.text.grammar import Grammar, written
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """How a problem is put to the policy.
+
+    `fine_tuned` is the format of the training data, byte for byte; `instruct` explains the format and shows `examples`
+    to a model that was never trained on it (the bootstrap round with a general model).
+    """
+
+    grammar: Grammar
+    style: Literal["fine_tuned", "instruct"] = "fine_tuned"
+    examples: tuple[Demonstration, ...] = ()
+
+    def policy(self, problem: Problem) -> str:
+        """The prompt a solution is written behind."""
+        if self.style == "fine_tuned":
+            return self.grammar.prompt(problem.text)
+        examples = [
+            {"problem": e.problem.text, "answer": e.problem.answer, "code": "".join(written(e.steps))}
+            for e in self.examples
+        ]
+        return _template("bootstrap.jinja").render(
+            problem=problem.text, examples=examples, boxed=self.grammar.answer == "boxed"
+        )
+
+    def value(self, problem: Problem) -> str:
+        """The prompt a value model reads: always the fine-tuned format."""
+        return self.grammar.prompt(problem.text)
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    source = resources.files("rstar.text").joinpath("templates", name).read_text(encoding="utf-8")
+    # The output is a prompt for a language model, never a page: escaping would change the problem's text.
+    return jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False).from_string(source)
