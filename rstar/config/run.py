@@ -1,0 +1,197 @@
+"""One evolution: its problems, models, rounds and what they share."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from rstar.config.base import Config
+from rstar.config.models import EngineConfig, ModelConfig, TinyModelConfig
+from rstar.config.search import MctsConfig
+from rstar.config.train import PpmConfig, SftConfig
+from rstar.sandbox.config import SandboxConfig
+
+
+class WordsProblemsConfig(Config):
+    """The embedded WORDS family: synthetic problems with invented verbs, drawn from a seed."""
+
+    kind: Literal["words"] = "words"
+    train: dict[str, int] = {"L1": 15, "L2": 15, "L3": 150, "L4": 80, "L5": 60, "L6": 50}
+    """Training problems a level."""
+    test: int = Field(100, ge=1)
+    """Held-out problems a level."""
+    seed: int = 1
+    test_seed: int = 888001
+
+
+class FileProblemsConfig(Config):
+    """Problems from JSONL files with `id`, `problem`, `answer` (and `level`, if there is one)."""
+
+    kind: Literal["files"] = "files"
+    train: Path
+    test: Path
+    limit: int | None = Field(None, ge=1)
+    """Only the first so many training problems."""
+    test_limit: int | None = Field(None, ge=1)
+    """Only the first so many held-out problems."""
+
+
+ProblemsConfig = Annotated[WordsProblemsConfig | FileProblemsConfig, Field(discriminator="kind")]
+
+
+class TeacherConfig(Config):
+    """The WORDS family's scripted teacher: knows eight of the 32 verbs and errs now and then."""
+
+    kind: Literal["teacher"] = "teacher"
+    problems: dict[str, int] = {"L1": 300, "L2": 300}
+    """Bootstrap problems a level."""
+    noise: float = Field(0.15, ge=0, le=1)
+    """Share of the events it gets wrong."""
+
+
+class DemonstrationsConfig(Config):
+    """Worked steps from a JSONL file with `id`, `problem`, `answer`, `steps`, replayed with noise."""
+
+    kind: Literal["demonstrations"] = "demonstrations"
+    demonstrations: Path
+    share: float = Field(1.0, gt=0, le=1)
+    """Which share of the file's rows to use, drawn with the run's seed."""
+    noise: float = Field(0.15, ge=0, le=1)
+    """Share of the replayed steps that are spoilt, which gives the preference model its first wrong siblings."""
+
+
+class ModelBootstrapConfig(Config):
+    """A general language model, shown worked examples of the format: the part DeepSeek-Coder plays in the paper."""
+
+    kind: Literal["model"] = "model"
+    path: str
+    """Hub name or folder of the model that searches in round 1."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    examples: Path
+    """JSONL of demonstrations for the prompt."""
+    count: int = Field(2, ge=0)
+    """How many of them are shown."""
+
+
+BootstrapConfig = Annotated[TeacherConfig | DemonstrationsConfig | ModelBootstrapConfig, Field(discriminator="kind")]
+
+
+class GrammarConfig(Config):
+    """How solutions are written."""
+
+    observe: bool = False
+    """Show the policy what each step printed."""
+    answer: Literal["boxed", "printed"] = "boxed"
+    """The answer is the text in the box, or the last line the code printed."""
+
+
+class SelectConfig(Config):
+    """What becomes of finished trees."""
+
+    top: int = Field(2, ge=1)
+    """Verified trajectories a problem in the SFT data, by mean Q-value."""
+    pairs: int = Field(2, ge=1)
+    """Chosen and rejected steps a node at most: up to pairs x pairs preferences."""
+    answer_pairs: bool = True
+    """Also prefer the best correct whole trajectories over the worst wrong ones."""
+    min_margin: float = Field(0.0, ge=0)
+    """Least Q-value difference of a pair."""
+    min_edit_distance: int = Field(0, ge=0)
+    """Least edit distance between the texts of a pair."""
+    pool: Literal["round", "newest"] = "round"
+    """SFT data: this round's trajectories, or for each problem the newest there are, the bootstrap's included."""
+
+
+class GradingConfig(Config):
+    """How answers are compared."""
+
+    mode: Literal["strict", "compat"] = "strict"
+    timeout_s: float = Field(2.0, gt=0)
+
+
+class RoundConfig(Config):
+    """One round: who searches is fixed by its number; this is how."""
+
+    search: MctsConfig = MctsConfig()
+    retry: tuple[int, ...] = ()
+    """Rollouts of further passes over the problems that are still unsolved."""
+    select: SelectConfig = SelectConfig()
+    policy: SftConfig = SftConfig()
+    ppm: PpmConfig | None = PpmConfig()
+
+
+class EvaluateConfig(Config):
+    """What is measured after each round on the held-out problems."""
+
+    search: MctsConfig | None = MctsConfig(rollouts=8, annotation="ppm")
+    """Search with the reference hidden; null leaves it out."""
+    search_problems: int | None = Field(None, ge=1)
+    """Held-out problems a level that are searched (all of them get the greedy pass)."""
+    max_depth: int = Field(16, ge=1)
+    max_tokens: int = Field(512, ge=1)
+
+
+class RuntimeConfig(Config):
+    """Where and how it runs; nothing here changes a result."""
+
+    runs: Path = Path("runs")
+    """Folder of all runs."""
+    max_live: int = Field(256, ge=1)
+    """Searches under way at once."""
+    devices: int = Field(1, ge=1)
+    """Devices a training run uses; more than one goes through `accelerate launch`."""
+    parallel_training: int = Field(2, ge=1)
+    """Training processes at once, where stages do not depend on each other."""
+    max_failure_rate: float = Field(0.05, ge=0, le=1)
+    """Share of problems whose search may fail before a stage stops."""
+    tracking: Literal["off", "offline", "online"] = "off"
+    """W&B: no, into a folder, or to the account that is logged in."""
+
+
+SHARED = ("search", "retry", "select", "policy", "ppm")
+"""Sections that stand once for all rounds, and that a round may change in part."""
+
+
+class RunConfig(Config):
+    """A whole evolution. `search`, `retry`, `select`, `policy` and `ppm` hold for every round; an entry of `rounds`
+    changes what it names."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the run and its folder."""
+    seed: int = 1
+    problems: ProblemsConfig = WordsProblemsConfig()
+    bootstrap: BootstrapConfig = TeacherConfig()
+    grammar: GrammarConfig = GrammarConfig()
+    model: ModelConfig = TinyModelConfig()
+    search: dict[str, Any] = {}
+    retry: tuple[int, ...] = ()
+    select: dict[str, Any] = {}
+    policy: dict[str, Any] = {}
+    ppm: dict[str, Any] | None = {}
+    rounds: tuple[RoundConfig, ...] = Field(min_length=1)
+    evaluate: EvaluateConfig = EvaluateConfig()
+    control: bool = False
+    """Train a twin on the bootstrap data alone, with the same number of steps, and show it beside every round."""
+    grading: GradingConfig = GradingConfig()
+    sandbox: SandboxConfig = SandboxConfig()
+    engine: EngineConfig = EngineConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share(cls, data: Any) -> Any:
+        """Lay each round's changes over what stands for all rounds."""
+        if not isinstance(data, dict) or not isinstance(data.get("rounds"), (list, tuple)):
+            return data
+        shared = {key: data[key] for key in SHARED if key in data}
+        return {**data, "rounds": [merge(shared, one or {}) for one in data["rounds"]]}
+
+
+def merge(under: Any, over: Any) -> Any:
+    """`over` laid on `under`: mappings merge key by key, everything else is replaced. A mapping of another `kind`
+    replaces the whole."""
+    if not (isinstance(under, dict) and isinstance(over, dict)):
+        return over
+    if "kind" in over and over["kind"] != under.get("kind", over["kind"]):
+        return over
+    return {**under, **{key: merge(under[key], value) if key in under else value for key, value in over.items()}}

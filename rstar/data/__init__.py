@@ -1,0 +1,1 @@
+"""Where problems come from: files of people's own, and the embedded families with their teachers."""

@@ -1,0 +1,90 @@
+"""Reading problem and demonstration files, with errors that name the file, the line and the field."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rstar.core.problem import Demonstration, Problem
+from rstar.errors import InputError
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+class ProblemRow(BaseModel):
+    """A line of a problem file; fields that are not known are ignored."""
+
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+
+    id: str = Field(min_length=1)
+    problem: str = Field(min_length=1)
+    answer: str = Field(min_length=1)
+    level: str | None = None
+
+
+class DemonstrationRow(ProblemRow):
+    """A line of a demonstration file: a problem with its worked steps."""
+
+    steps: list[str] = Field(min_length=1)
+
+
+def rows(path: Path, kind: type[Row]) -> Iterator[tuple[int, Row]]:
+    """(line number, row) of each line that is not empty. Raises InputError on the first that is wrong."""
+    for number, value in objects(path):
+        try:
+            yield number, kind.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "line"
+            raise InputError(f"{path}, line {number}, field {field!r}: {first['msg']}") from error
+
+
+def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, JSON object) of each line that is not empty. Raises InputError on the first that is wrong."""
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                if not raw.strip():
+                    continue
+                try:
+                    value = orjson.loads(raw)
+                except orjson.JSONDecodeError as error:
+                    raise InputError(f"{path}, line {number}: not a line of JSON in UTF-8 ({error})") from error
+                if not isinstance(value, dict):
+                    raise InputError(f"{path}, line {number}: a JSON object is expected, not {type(value).__name__}")
+                yield number, value
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def read_problems(path: Path) -> list[Problem]:
+    """All problems of a file. Raises InputError on an empty file, a wrong line or an id that stands twice."""
+    found: list[Problem] = []
+    seen: dict[str, int] = {}
+    for number, row in rows(path, ProblemRow):
+        _once(path, seen, row.id, number)
+        found.append(Problem(row.id, row.problem, row.answer, row.level))
+    if not found:
+        raise InputError(f"{path}: holds no problem")
+    return found
+
+
+def read_demonstrations(path: Path) -> list[Demonstration]:
+    """All demonstrations of a file. Raises InputError as `read_problems` does."""
+    found: list[Demonstration] = []
+    seen: dict[str, int] = {}
+    for number, row in rows(path, DemonstrationRow):
+        _once(path, seen, row.id, number)
+        problem = Problem(row.id, row.problem, row.answer, row.level)
+        found.append(Demonstration(problem, tuple(row.steps)))
+    if not found:
+        raise InputError(f"{path}: holds no demonstration")
+    return found
+
+
+def _once(path: Path, seen: dict[str, int], name: str, number: int) -> None:
+    if name in seen:
+        raise InputError(f"{path}, line {number}, field 'id': {name!r} stands on line {seen[name]} already")
+    seen[name] = number

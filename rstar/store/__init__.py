@@ -1,0 +1,1 @@
+"""Runs on disk: paths, manifests and their fingerprints, append-only trees."""

@@ -1,0 +1,148 @@
+"""Finished trees on disk: append-only JSON lines in parts by problem, sealed in the problems' order.
+
+Part k holds the trees of problems 1000k to 1000k + 999, in the order they finished; when the last of them is there it
+is rewritten in the problems' order and compressed. Each line is flushed as it is written, so a killed process loses
+the trees in flight and nothing else; a torn last line is owed again.
+"""
+
+import gzip
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rstar.core.tree import Tree
+from rstar.errors import Damaged
+from rstar.store.manifest import write_atomic
+
+PART_SIZE = 1000
+
+
+class TreeStore:
+    """The trees of one search pass over `ids`, in `folder`; `prefix` tells passes apart."""
+
+    def __init__(self, folder: Path, ids: Sequence[str], prefix: str = "part"):
+        self.folder = folder
+        self.prefix = prefix
+        self._place = {name: i for i, name in enumerate(ids)}
+        if len(self._place) != len(ids):
+            raise ValueError("problem ids must be distinct")
+        self._sizes = [len(ids[i : i + PART_SIZE]) for i in range(0, len(ids), PART_SIZE)]
+        self._counts: dict[int, int] = {}
+        self._files: dict[int, Any] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        self.done = self._recover()
+
+    def owed(self) -> list[str]:
+        """The problems whose tree is not on disk yet, in order."""
+        return [name for name in self._place if name not in self.done]
+
+    def add(self, tree: Tree) -> None:
+        """Append a finished tree; seals its part when that is the last one owed."""
+        name = tree.problem.id
+        part = self._place[name] // PART_SIZE
+        if part not in self._files:
+            self._files[part] = self._open_path(part).open("ab")
+        file = self._files[part]
+        file.write(orjson.dumps(tree.to_json()) + b"\n")
+        file.flush()
+        self.done.add(name)
+        self._counts[part] = self._counts.get(part, 0) + 1
+        if self._counts[part] == self._sizes[part]:
+            self._seal(part)
+
+    def seal(self) -> dict[str, int]:
+        """Seal what is left (parts in which problems failed); returns path below the folder's parent -> rows."""
+        for part in range(len(self._sizes)):
+            if self._open_path(part).exists():
+                self._seal(part)
+        sealed = {}
+        for part in range(len(self._sizes)):
+            path = self._sealed_path(part)
+            if path.exists():
+                sealed[f"{self.folder.name}/{path.name}"] = sum(1 for _ in lines(path))
+        return sealed
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def _seal(self, part: int) -> None:
+        if part in self._files:
+            self._files.pop(part).close()
+        source = self._open_path(part)
+        ordered = sorted(lines(source), key=lambda line: self._place[orjson.loads(line)["problem"]["id"]])
+        # No name and no time in the header: the same trees give the same bytes.
+        write_atomic(self._sealed_path(part), gzip.compress(b"".join(line + b"\n" for line in ordered), 6, mtime=0))
+        source.unlink()
+
+    def _recover(self) -> set[str]:
+        done: set[str] = set()
+        for part in range(len(self._sizes)):
+            source, sealed = self._open_path(part), self._sealed_path(part)
+            if sealed.exists():
+                source.unlink(missing_ok=True)  # killed between the rename and the removal
+            elif source.exists():
+                _drop_torn_line(source)
+            path = sealed if sealed.exists() else source
+            if path.exists():
+                found = [_identity(path, number, line) for number, line in enumerate(lines(path), start=1)]
+                self._counts[part] = len(found)
+                done.update(found)
+                if path == source and len(found) == self._sizes[part]:
+                    self._seal(part)
+        return done
+
+    def _open_path(self, part: int) -> Path:
+        return self.folder / f"{self.prefix}-{part:05d}.jsonl"
+
+    def _sealed_path(self, part: int) -> Path:
+        return self.folder / f"{self.prefix}-{part:05d}.jsonl.gz"
+
+
+def read_trees(folder: Path) -> Iterator[Tree]:
+    """Every tree of a folder, part by part, one in memory at a time. Raises Damaged naming file and line."""
+    for path in sorted(folder.glob("*.jsonl*")):
+        for number, line in enumerate(lines(path), start=1):
+            try:
+                yield Tree.from_json(orjson.loads(line))
+            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+                raise Damaged(f"{path}, line {number}: not a tree ({error})") from error
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """The lines of a plain or compressed file, without their ends. Raises Damaged when it cannot be decompressed."""
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for line in file:
+                yield line.rstrip(b"\n")
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise Damaged(f"{path}: cannot be decompressed ({error})") from error
+
+
+def _identity(path: Path, number: int, line: bytes) -> str:
+    try:
+        return str(orjson.loads(line)["problem"]["id"])
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise Damaged(f"{path}, line {number}: not a tree ({error}); remove that line and start again") from error
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut the file behind its last complete line."""
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        position = size
+        while position > 0:
+            step = min(position, 1 << 16)
+            file.seek(position - step)
+            chunk = file.read(step)
+            newline = chunk.rfind(b"\n")
+            if newline >= 0:
+                position += newline + 1 - step
+                break
+            position -= step
+        if position < size:
+            file.truncate(position)
