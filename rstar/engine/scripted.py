@@ -16,7 +16,7 @@ from rstar.core.execution import ROOT_STATE, Status, StepResult
 from rstar.core.verdict import Judgement, Verdict
 from rstar.engine.driver import Lane, Ticket
 from rstar.search.calls import Call, Completion, Execute, Finish, Generate, Reply, Score, Verify
-from rstar.text.grammar import END_CODE, END_STEP, Kind, Segment
+from rstar.text.grammar import END_CODE, END_OUTPUT, END_STEP, OUTPUT, Kind, Segment
 
 _CODE = re.compile(r"x = (x [-+] )?(\d+)$|print\(x\)$")
 
@@ -26,7 +26,8 @@ class ScriptedWorld:
     """Answers any call, always the same way.
 
     `branching` bounds the distinct steps a prompt can be continued by; `failing`, `unparsable` and `ending` are the
-    shares of steps that raise, cannot be read, or print the answer.
+    shares of steps that raise, cannot be read, or print the answer, `printing` that of steps which print on their way.
+    Where the grammar wants a box, what was printed last is copied into it.
     """
 
     seed: int = 0
@@ -34,6 +35,7 @@ class ScriptedWorld:
     failing: float = 0.1
     unparsable: float = 0.05
     ending: float = 0.3
+    printing: float = 0.0
 
     def __call__(self, call: Call) -> Reply:
         match call:
@@ -53,15 +55,21 @@ class ScriptedWorld:
         rng = random.Random(f"{self.seed}|{call.seed}|{i if call.temperature else 0}")
         pick = rng.randrange(self.branching) if call.temperature else 0
         unit = self._unit("kind", call.prompt, str(pick))
-        first = END_STEP not in call.prompt and END_CODE not in call.prompt
+        first = not call.prompt.endswith((END_STEP, END_OUTPUT))
         number = int(self._unit("number", call.prompt, str(pick)) * 9) + 1
         if unit < self.unparsable:
             return Completion("and so on", 3, Finish.LENGTH)
+        head, _, block = call.prompt.rpartition(OUTPUT)
+        if not first and head.endswith(f"{END_CODE}\n"):
+            printed = block.removesuffix(END_OUTPUT).splitlines()[-1]
+            return Completion(Segment(Kind.ANSWER, f"The answer is \\boxed{{{printed}}}.").render(), 5)
         if unit < self.unparsable + self.failing:
             return Completion(Segment(Kind.STEP, f"# fail\nraise ValueError({number})", first).render(), 8)
         if not first and unit > 1 - self.ending:
             return Completion(Segment(Kind.LAST_STEP, "# answer\nprint(x)").render(), 6)
         code = f"x = {number}" if first else f"x = x {'+' if pick % 2 else '-'} {number}"
+        if self._unit("print", call.prompt, str(pick)) < self.printing:
+            code += "\nprint(x)"
         return Completion(Segment(Kind.STEP, f"# step {pick}\n{code}", first).render(), 10)
 
     def _unit(self, *parts: str) -> float:
@@ -72,16 +80,21 @@ class ScriptedWorld:
 
 def _run(state: str, code: str) -> StepResult:
     """A one-variable interpreter whose state id is the variable's value."""
-    last = code.splitlines()[-1]
-    match = _CODE.match(last)
-    if match is None:
-        return StepResult(Status.EXCEPTION, error="ValueError: scripted (line 2)")
     x = 0 if state == ROOT_STATE else int(state)
-    if last == "print(x)":
-        return StepResult(Status.OK, str(x), stdout=f"{x}\n")
-    number = int(match.group(2))
-    sign = -1 if match.group(1) == "x - " else 1
-    return StepResult(Status.OK, str(x + sign * number if match.group(1) else number))
+    stdout = ""
+    for line in code.splitlines():
+        match = _CODE.match(line)
+        if line.startswith("#"):
+            continue
+        if match is None:
+            return StepResult(Status.EXCEPTION, error="ValueError: scripted (line 2)")
+        if line == "print(x)":
+            stdout += f"{x}\n"
+            continue
+        number = int(match.group(2))
+        sign = -1 if match.group(1) == "x - " else 1
+        x = x + sign * number if match.group(1) else number
+    return StepResult(Status.OK, str(x), stdout=stdout)
 
 
 def lane(
