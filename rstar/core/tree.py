@@ -65,8 +65,10 @@ class Node:
 
     @property
     def wrong(self) -> bool:
-        """Known to be wrong: what the grader could not decide is neither right nor wrong."""
-        return self.terminal is not None and self.verdict not in (Verdict.EQUIVALENT, Verdict.UNVERIFIABLE)
+        """Known to be wrong: an answer that was not graded, or could not be decided, is neither right nor wrong."""
+        if self.terminal is Terminal.ANSWERED:
+            return self.verdict is Verdict.DIFFERENT
+        return self.terminal is not None
 
 
 @dataclass(slots=True)

@@ -177,7 +177,9 @@ class _Run(Generic[T]):
             for waiting, reply in zip(batch, replies, strict=True):
                 self._advance(waiting.ticket.key, waiting.search, reply)
             self._admit()
-        except Exception as error:  # the driver's own failure: no search may be left waiting for ever
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # the driver's own failure: no search may be left waiting for ever
             self.done.put_nowait(error)
 
 
@@ -188,7 +190,15 @@ async def _ask(name: str, lane: Lane, tickets: list[Ticket]) -> Sequence[Reply |
         if len(replies) != len(tickets):
             raise RolloutError(name, f"{len(replies)} replies to {len(tickets)} calls")
         return replies
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise  # the driver is leaving
+        failure = RolloutError(name, f"{type(error).__name__}: {error}")  # something of the worker's own was cancelled
+    except RolloutError as error:
+        failure = error
     except Exception as error:  # the lane boundary: whatever a worker raises is attributed to it
-        if len(tickets) == 1:
-            return [error if isinstance(error, RolloutError) else RolloutError(name, f"{type(error).__name__}: {error}")]
+        failure = RolloutError(name, f"{type(error).__name__}: {error}")
+    if len(tickets) == 1:
+        return [failure]
     return [reply for ticket in tickets for reply in await _ask(name, lane, [ticket])]

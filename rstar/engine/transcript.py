@@ -21,6 +21,8 @@ def recording(lane: Lane, out: IO[bytes]) -> Lane:
 
     async def worker(tickets: Sequence[Ticket]) -> Sequence[Reply | RolloutError]:
         replies = await inner(tickets)
+        if len(replies) != len(tickets):
+            return replies  # the driver refuses these, so they never reached a search
         for ticket, reply in zip(tickets, replies, strict=True):
             if not isinstance(reply, RolloutError):
                 line = {"key": ticket.key, "call": fingerprint(ticket.call), "reply": [_plain(item) for item in reply]}
@@ -65,4 +67,4 @@ def fingerprint(call: Call) -> str:
 
 
 def _plain(item: Any) -> Any:
-    return item if isinstance(item, float) else asdict(item)
+    return float(item) if isinstance(item, (int, float)) else asdict(item)

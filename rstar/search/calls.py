@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Sample `n` continuations of `prompt`; each stops behind the first of `stop`, which it keeps. Temperature 0 is greedy."""
+    """Sample `n` continuations of `prompt`; each stops behind the first of `stop`, which it keeps.
+
+    Temperature 0 is greedy.
+    """
 
     prompt: str
     n: int
@@ -107,7 +110,10 @@ def drive(search: Search[T], world: Callable[[Call], Reply]) -> T:
 
 
 class Seeds:
-    """A stream of 63-bit seeds fixed by (run seed, problem id, attempt): two trees of a problem differ, a rerun does not."""
+    """A stream of 63-bit seeds fixed by (run seed, problem id, attempt).
+
+    Two trees of a problem differ, a rerun does not.
+    """
 
     __slots__ = ("_key", "_ordinal")
 

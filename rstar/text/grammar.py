@@ -49,7 +49,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One well-formed completion: a step of code (`body` is the Python source) or the closing answer (`body` its text)."""
+    """One well-formed completion: a step of code (`body` is its source) or the closing answer (`body` is its text)."""
 
     kind: Kind
     body: str
@@ -115,7 +115,7 @@ class Grammar:
             return ""
         if kind is Kind.LAST_STEP and self.answer == "printed" and not self.observe:
             return ""
-        return f"\n{OUTPUT}{_MARKER.sub('', printed)}{END_OUTPUT}"
+        return f"\n{OUTPUT}{_without_markers(printed)}{END_OUTPUT}"
 
     def ends(self, kind: Kind) -> bool:
         """Whether a segment of this kind closes the solution."""
@@ -145,6 +145,12 @@ def segments(text: str) -> list[tuple[str, bool]]:
     if start < len(text):
         pieces.append((text[start:], True))
     return pieces
+
+
+def _without_markers(printed: str) -> str:
+    while _MARKER.search(printed):  # again, because cutting one marker out can join the halves of another
+        printed = _MARKER.sub("", printed)
+    return printed
 
 
 def _ended_code(after: str) -> bool:

@@ -44,4 +44,4 @@ class Prompts:
 def _template(name: str) -> jinja2.Template:
     source = resources.files("rstar.text").joinpath("templates", name).read_text(encoding="utf-8")
     # The output is a prompt for a language model, never a page: escaping would change the problem's text.
-    return jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False).from_string(source)
+    return jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True).from_string(source)
