@@ -1,0 +1,45 @@
+"""Decides whether a candidate equals the gold answer: pure, synchronous, cheapest question first."""
+
+from time import perf_counter
+from typing import Literal
+
+from rstar.answers.exact import near_number, plain_number, same_number, squash
+from rstar.answers.extract import answer_text
+from rstar.core.verdict import Judgement, Verdict
+
+Mode = Literal["strict", "compat"]
+
+
+def compare(gold: str, candidate: str, mode: Mode = "strict") -> Judgement:
+    """Whether `candidate` (an answer, or a response that holds one) equals `gold`; runs nothing it reads.
+
+    `strict` is for training: exact. `compat` accepts in addition what the published graders do: a relative error of
+    1e-4 and a factor of 100 for percentages. A pair may take seconds here; `Grader` bounds it. Raises nothing.
+    """
+    start = perf_counter()
+    found = quick(gold, candidate, mode)
+    if found is None:
+        from rstar.answers.equal import judge  # the parser and its mathematics load on first need
+
+        found = judge(answer_text(gold), answer_text(candidate), mode)
+    verdict, rule = found
+    return Judgement(verdict, rule, (perf_counter() - start) * 1000)
+
+
+def quick(gold: str, candidate: str, mode: Mode = "strict") -> tuple[Verdict, str] | None:
+    """The verdict where it needs no parser: emptiness, equal strings, plain numbers; None where it does. Microseconds."""
+    left, right = squash(answer_text(gold)), squash(answer_text(candidate))
+    if not left:
+        return Verdict.UNVERIFIABLE, "empty_gold"
+    if not right:
+        return Verdict.DIFFERENT, "empty"
+    if left == right:
+        return Verdict.EQUIVALENT, "string"
+    a, b = plain_number(left), plain_number(right)
+    if a is None or b is None:
+        return None
+    if same_number(a, b):
+        return Verdict.EQUIVALENT, "number"
+    if mode == "compat" and near_number(a.value, b.value):
+        return Verdict.EQUIVALENT, "compat_number"
+    return Verdict.DIFFERENT, "number"

@@ -1,0 +1,33 @@
+"""Refuses texts that no parser should see: code, and what is too long or too deep. Refused texts are equal only as strings."""
+
+import re
+
+_MAX_LENGTH = 1_500
+_MAX_DEPTH = 100
+_MAX_COMMANDS = 120
+
+_CODE = re.compile(
+    r"__|\b(?:import|eval|exec|lambda|compile|globals|locals|getattr|setattr|open|input|system|popen|subprocess|os|sys|"
+    r"builtins|print|def|class|while|sudo|curl|wget|rm)\s*(?:[(.:\[]|\s+-|\s+[a-z_]+\s*(?:\(|:|$))|\b(?:import|lambda|exec)\b"
+    r"|`|;\s*\w+\s*\(|\$\(|&&|\.\w+\(|#!|</?\w+>|\bfor\b.*\bin\b|\\(?:input|include|write|immediate|openin|openout|read|def|let|csname|catcode)\b",
+)
+_ALLOWED_CALLS = re.compile(r"\b(?:Interval|S|sp|sympy|math|np|numpy)\.(?:open|Lopen|Ropen|[A-Za-z]\w*)\b")
+_EMPTY = re.compile(r"[\s\W_]*")
+
+
+def refusal(text: str) -> str:
+    """The rule by which `text` is refused, or an empty string."""
+    if len(text) > _MAX_LENGTH:
+        return "guard:length"
+    if _CODE.search(_ALLOWED_CALLS.sub("x", text)):
+        return "guard:code"
+    if len(re.findall(r"\\[A-Za-z]+", text)) > _MAX_COMMANDS:
+        return "guard:commands"
+    depth = deepest = 0
+    for char in text:
+        if char in "([{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in ")]}":
+            depth -= 1
+    return "guard:depth" if deepest > _MAX_DEPTH else ""
