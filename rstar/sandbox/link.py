@@ -1,0 +1,222 @@
+"""The client's end of one broker: start it, talk to it, notice its death, start another."""
+
+import asyncio
+import os
+import resource
+import socket
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from rstar.errors import SandboxUnavailable
+from rstar.sandbox.config import SandboxConfig
+from rstar.sandbox.wire import pack, unpack
+
+CORES_PER_BROKER = 8
+STOP_S = 10.0
+"""Seconds a broker has to end its nodes before it is killed (its nodes then die by themselves)."""
+
+BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from rstar.sandbox.broker import main; main(int(sys.argv[2]))"
+"""Not `-m`: that would import what every fork then copies. No site, no environment but the one given."""
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+ENVIRONMENT = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "TZ": "UTC"} | dict.fromkeys(THREADS, "1")
+
+
+class BrokerLost(Exception):
+    """The broker went away before it answered."""
+
+
+class _Protocol(asyncio.Protocol):
+    def __init__(self, link: "Link"):
+        self.link = link
+        self.inbox = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        self.inbox += data
+        for message in unpack(self.inbox):
+            self.link.heard(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.link.lost()
+
+
+class Link:
+    """One broker. `waiting` counts steps that it owes; `counters` is its last report (see `Tree.counters`)."""
+
+    def __init__(self, config: SandboxConfig, number: int, without: tuple[str, ...]):
+        self.config = config
+        self.number = number
+        self.without = without
+        self.layers: dict[str, tuple[bool, str]] = {}
+        self.counters: tuple[int, int, int, int, float] = (0, 0, 0, 0, 0.0)
+        self.restarts = 0
+        self.waiting = 0
+        self.pid: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._asked: dict[int, asyncio.Future[list[Any] | None]] = {}
+        self._count = 0
+        self._starting: asyncio.Lock = asyncio.Lock()
+        self._ready: asyncio.Future[None] | None = None
+        self._stopped = False
+
+    @staticmethod
+    def count(config: SandboxConfig) -> int:
+        """How many brokers this configuration means here."""
+        return config.workers or max(1, _cores() // CORES_PER_BROKER)
+
+    async def start(self) -> None:
+        """Start the broker and wait until its isolation is proved. Raises SandboxUnavailable."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        self._ready = loop.create_future()
+        with theirs:
+            here = str(Path(__file__).resolve().parents[2])
+            command = [sys.executable, "-S", "-s", "-P", "-B", "-c", BOOT, here, str(theirs.fileno())]
+            self._process = subprocess.Popen(
+                command, env=ENVIRONMENT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        ours.setblocking(False)
+        transport, _ = await loop.create_connection(lambda: _Protocol(self), sock=ours)
+        self._transport = transport
+        transport.write(pack(("config", self._settings())))
+        await self._ready
+
+    async def stop(self) -> None:
+        """End the broker and its nodes, and wait for them."""
+        self._stopped = True
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        await asyncio.to_thread(self._reap)
+
+    async def ask(
+        self, parent: str, steps: list[tuple[str, str]], keep: bool, chain: list[tuple[str, str, int]] | None
+    ) -> list[Any] | None:
+        """Have steps run: one row each, or None when `parent` is not live there and no `chain` was given.
+
+        Raises BrokerLost when it dies meanwhile (the next call starts another), SandboxUnavailable when none starts.
+        """
+        if self._transport is None:
+            await self._restart()
+        self._count += 1
+        request = self._count
+        future: asyncio.Future[list[Any] | None] = asyncio.get_running_loop().create_future()
+        self._asked[request] = future
+        self.waiting += len(steps)
+        self.send(("run", request, parent, steps, keep, chain))
+        try:
+            return await future
+        finally:
+            self.waiting -= len(steps)
+            self._asked.pop(request, None)
+
+    def send(self, message: object) -> None:
+        """Write one message; to a broker that is gone it is nothing."""
+        if self._transport is not None:
+            self._transport.write(pack(message))
+
+    def heard(self, message: tuple[Any, ...]) -> None:
+        """A frame arrived."""
+        kind = message[0]
+        if kind == "done":
+            _, request, rows, self.counters = message
+            self._answer(request, rows)
+        elif kind == "lost":
+            self._answer(message[1], None)
+        elif kind == "ready" and self._ready is not None and not self._ready.done():
+            self.layers, self.pid = message[1], message[2]
+            self._ready.set_result(None)
+        elif kind == "failed" and self._ready is not None and not self._ready.done():
+            self._ready.set_exception(SandboxUnavailable(message[1]))
+
+    def lost(self) -> None:
+        """The connection closed."""
+        self._transport = None
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(SandboxUnavailable("the sandbox's broker died while it started"))
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(BrokerLost("the sandbox's broker died"))
+
+    def _answer(self, request: int, rows: list[Any] | None) -> None:
+        future = self._asked.get(request)
+        if future is not None and not future.done():
+            future.set_result(rows)
+
+    async def _restart(self) -> None:
+        async with self._starting:
+            if self._transport is not None:
+                return
+            if self._stopped:
+                raise SandboxUnavailable("the sandbox is closed")
+            await asyncio.to_thread(self._reap)
+            self.restarts += 1
+            await self.start()
+
+    def _reap(self) -> None:
+        if self._process is None:
+            return
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _settings(self) -> dict[str, Any]:
+        config = self.config
+        brokers = self.count(config)
+        concurrency = config.concurrency or max(1, _cores() // brokers)
+        total = config.live_states or live_states(len(config.preload))
+        return {
+            "isolation": config.isolation,
+            "without": list(self.without),
+            "preload": config.preload,
+            "runtime": runtime_paths(),
+            "limits": config.limits.model_dump() | {"wall_s": config.limits.wall},
+            "concurrency": concurrency,
+            "live_states": max(1, total // brokers),
+            "keep": config.keep,
+        }
+
+
+def runtime_paths() -> list[str]:
+    """The folders of the Python runtime that a node may import from: standard library and installed packages.
+
+    Never the working folder or other entries of `sys.path`: what is here can be read by every step.
+    """
+    paths = sysconfig.get_paths()
+    compiled = sysconfig.get_config_var("DESTSHARED") or f"{paths['stdlib']}/lib-dynload"
+    found = [paths["stdlib"], compiled, paths["purelib"], paths["platlib"]]
+    return [path for path in dict.fromkeys(found) if os.path.isdir(path)]
+
+
+def live_states(preloaded: int) -> int:
+    """How many states may be processes: a quarter of the memory, half of the descriptors, half of the pids."""
+    megabytes = 5.0 if preloaded else 1.5
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.25
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    bounds = [memory / (megabytes * 1e6), descriptors / 2, _pids() / 2]
+    return max(8, int(min(bounds)))
+
+
+def _pids() -> float:
+    """The tightest limit on processes that the kernel shows."""
+    bounds = [32768.0]
+    for path in ("/proc/sys/kernel/pid_max", "/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"):
+        try:
+            text = Path(path).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            bounds.append(float(text))
+    return min(bounds)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
