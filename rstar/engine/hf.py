@@ -1,0 +1,421 @@
+# ruff: noqa: N803, N806
+"""Models that answer in this process, through transformers: a policy that samples and a value model that scores.
+
+Suffixes: N samples (continuations of all prompts), R rows that still run, V vocabulary, T new tokens, G groups (see
+`rstar.engine.packed`).
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from rstar.engine.driver import Lane, Ticket
+from rstar.engine.packed import NAME, SHARED, Ints, Store, check, forward
+from rstar.engine.sampling import draw, uniforms
+from rstar.errors import ConfigError, RolloutError
+from rstar.search.calls import Completion, Finish, Generate, Score
+
+Dtype = Literal["float32", "float64", "bfloat16", "float16"]
+
+_PREFILL_TOKENS = 4096
+"""Tokens of one forward that fills the store: enough to keep a core or a GPU busy, little enough for its caches."""
+_DRAW_NUMBERS = 1 << 24
+"""Vocabulary entries sampled from at once, in float64."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a model did since it was loaded; `prefilled` and `generated` are tokens, `scored` prefixes."""
+
+    prompts: int = 0
+    prefilled: int = 0
+    generated: int = 0
+    scored: int = 0
+    seconds: float = 0.0
+
+
+class _Model:
+    """What both kinds share: weights, tokenizer, limits, counters, and one forward at a time."""
+
+    def __init__(self, auto: Any, path: Path | str, device: str, dtype: Dtype, threads: int, **options: Any):
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        torch.set_num_threads(threads)
+        self.device = torch.device(device)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
+        model = auto.from_pretrained(path, dtype=getattr(torch, dtype), attn_implementation=NAME, **options)
+        self.model: Any = model.to(self.device).eval()
+        check(self.model)
+        self.positions = int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30)
+        self.counters = Counters()
+        self._lock = threading.Lock()
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids as in training: with a leading BOS where the tokenizer has one."""
+        return cast(list[list[int]], self.tokenizer(list(texts))["input_ids"]) if texts else []
+
+
+@dataclass(slots=True)
+class _Prompt:
+    """One group: a prompt's ids and the calls (by place in the batch) that continue it."""
+
+    ids: list[int]
+    calls: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stops:
+    """Where rows end: at a token, or, for stop strings of several tokens, behind a text."""
+
+    ids: frozenset[int]
+    texts: tuple[str, ...]
+
+
+class HfPolicy(_Model):
+    """A causal language model that answers `Generate` calls.
+
+    In float64 a call's samples do not depend on what else is in the batch: every sample draws from its own stream of
+    numbers, keyed by (seed, index), and the noise of another summation order is far below what moves a draw.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        device: str = "auto",
+        dtype: Dtype = "float32",
+        threads: int = 1,
+        max_tokens_in_flight: int = 1 << 16,
+    ):
+        super().__init__(AutoModelForCausalLM, path, device, dtype, threads)
+        self.max_tokens_in_flight = max_tokens_in_flight
+        eos = self.model.generation_config.eos_token_id
+        self.eos = frozenset([eos] if isinstance(eos, int) else eos or ()) | {self.tokenizer.eos_token_id} - {None}
+        self._known_stops: dict[tuple[str, ...], _Stops] = {}
+
+    def generate(self, calls: Sequence[Generate]) -> list[list[Completion]]:
+        """The `n` completions of each call, in order. Raises RolloutError where a prompt does not fit."""
+        replies = self.answer(calls)
+        for reply in replies:
+            if isinstance(reply, RolloutError):
+                raise reply
+        return cast(list[list[Completion]], replies)
+
+    @torch.inference_mode()
+    def answer(self, calls: Sequence[Generate]) -> list[list[Completion] | RolloutError]:
+        """As `generate`, with the error in the place of a call whose prompt does not fit."""
+        with self._lock:
+            start = time.perf_counter()
+            replies: list[list[Completion] | RolloutError] = [[] for _ in calls]
+            prompts: dict[tuple[int, ...], _Prompt] = {}
+            for i, ids in enumerate(self._encode([call.prompt for call in calls])):
+                if 0 < len(ids) < self.positions:
+                    prompts.setdefault(tuple(ids), _Prompt(ids)).calls.append(i)
+                else:
+                    message = f"a prompt of {len(ids)} tokens; the model has room for 1 to {self.positions - 1}"
+                    replies[i] = RolloutError("engine", message)
+            for batch in self._batches(calls, prompts.values()):
+                for i, completions in _Decoding(self, calls, batch).run():
+                    replies[i] = completions
+            self.counters.seconds += time.perf_counter() - start
+            return replies
+
+    def stops(self, stop: tuple[str, ...]) -> _Stops:
+        if stop not in self._known_stops:
+            ids, texts = set(self.eos), []
+            for text in stop:
+                coded = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+                if len(coded) == 1 and self.text(coded) == text:  # an unknown word is one token too, but not this one
+                    ids.add(coded[0])
+                else:
+                    texts.append(text)
+            self._known_stops[stop] = _Stops(frozenset(ids), tuple(texts))
+        return self._known_stops[stop]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of generated ids, markers included, EOS not."""
+        kept = [token for token in ids if token not in self.eos]
+        return cast(str, self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def room(self, call: Generate, prompt: Sequence[int]) -> int:
+        return min(call.max_tokens, self.positions - len(prompt))
+
+    def _batches(self, calls: Sequence[Generate], prompts: Iterable[_Prompt]) -> Iterator[list[_Prompt]]:
+        """Prompts of like size together, as many as are sure to stay within the token budget."""
+        sized = [(len(p.ids) + sum(_width(calls[i]) * self.room(calls[i], p.ids) for i in p.calls), p) for p in prompts]
+        batch: list[_Prompt] = []
+        for size, prompt in sorted(sized, key=lambda pair: pair[0]):
+            if batch and (len(batch) + 1) * size > self.max_tokens_in_flight:
+                yield batch
+                batch = []
+            batch.append(prompt)
+        if batch:
+            yield batch
+
+
+def _width(call: Generate) -> int:
+    """How many continuations are computed: greedy ones are all the same."""
+    return min(call.n, 1) if call.temperature == 0 else call.n
+
+
+class _Decoding:
+    """One batch of prompts from prefill to the last row's end."""
+
+    def __init__(self, policy: HfPolicy, calls: Sequence[Generate], prompts: Sequence[_Prompt]):
+        self.policy = policy
+        self.prompts = prompts
+        self.calls = calls
+        owners = [(g, i) for g, prompt in enumerate(prompts) for i in prompt.calls for _ in range(_width(calls[i]))]
+        self.group_N = np.array([g for g, _ in owners], dtype=np.int64)
+        self.call_N = np.array([i for _, i in owners], dtype=np.int64)
+        self.room_N = np.array([policy.room(calls[i], prompts[g].ids) for g, i in owners], dtype=np.int64)
+        self.length_G = np.array([len(prompt.ids) for prompt in prompts], dtype=np.int64)
+        self.temperature_N = np.array([calls[i].temperature for _, i in owners])
+        self.top_p_N = np.array([calls[i].top_p for _, i in owners])
+        stops = [policy.stops(calls[i].stop) for _, i in owners]
+        kinds = list(dict.fromkeys(stops))
+        self.stop_N = np.array([kinds.index(stop) for stop in stops], dtype=np.int64)
+        self.stop_texts = [kind.texts for kind in kinds]
+        vocabulary = policy.model.config.get_text_config().vocab_size
+        self.ends_KV = np.zeros((len(kinds), vocabulary), dtype=bool)
+        for k, kind in enumerate(kinds):
+            self.ends_KV[k, list(kind.ids)] = True
+        most = int(self.room_N.max(initial=0))
+        self.uniform_NT = np.concatenate(
+            [uniforms(calls[i].seed, _width(calls[i]), most) for prompt in prompts for i in prompt.calls]
+        )
+        self.token_NT = np.zeros((len(owners), most), dtype=np.int64)
+        self.count_N = np.zeros(len(owners), dtype=np.int64)
+        self.logprob_N = np.zeros(len(owners))
+        self.stopped_N = np.zeros(len(owners), dtype=bool)
+
+    def run(self) -> Iterator[tuple[int, list[Completion]]]:
+        policy = self.policy
+        rows = np.flatnonzero(self.room_N > 0)
+        store, logits_GV = self._prefill()
+        logits_RV = logits_GV[store.put(self.group_N[rows])]
+        group_G = np.arange(len(self.prompts))  # the store's number of each prompt, anew after keep()
+        step = 0
+        while len(rows):
+            token_R = self._sample(logits_RV, rows, step)
+            step += 1
+            rows, token_R = self._running(rows, token_R, step)
+            if not len(rows):
+                break
+            live = np.unique(self.group_N[rows])
+            if 4 * len(live) < 3 * store.groups:
+                store.keep(group_G[live])
+                group_G[live] = np.arange(len(live))
+            group_R = self.group_N[rows]
+            position_R = self.length_G[group_R] + step - 1
+            # The row's number serves as its branch: it only has to differ within the group.
+            logits_RV = forward(policy.model, store, token_R, group_G[group_R], rows, position_R).logits[0]
+        policy.counters.generated += int(self.count_N.sum())
+        return self._completions()
+
+    def _prefill(self) -> tuple[Store, Tensor]:
+        """Every prompt once, in forwards of bounded size; the logits behind each prompt (G, V)."""
+        policy = self.policy
+        width = int(np.bincount(self.group_N, minlength=1).max())
+        store = Store(len(self.prompts), int(self.length_G.max()) + 8 * width, policy.device)
+        policy.counters.prompts += len(self.prompts)
+        policy.counters.prefilled += int(self.length_G.sum())
+        logits = []
+        for groups in _slices(self.length_G, _PREFILL_TOKENS):
+            length_G = self.length_G[groups]
+            group_R = np.repeat(np.arange(groups.start, groups.stop), length_G)
+            ids_R = np.concatenate([prompt.ids for prompt in self.prompts[groups]]).astype(np.int64)
+            position_R = np.concatenate([np.arange(length) for length in length_G])
+            last_G = store.put(np.cumsum(length_G) - 1)
+            shared_R = np.full(len(ids_R), SHARED)
+            output = forward(policy.model, store, ids_R, group_R, shared_R, position_R, logits_to_keep=last_G)
+            logits.append(output.logits[0])
+        return store, torch.cat(logits)
+
+    def _sample(self, logits_RV: Tensor, rows: Ints, step: int) -> Ints:
+        """Draw each row's next token and note it."""
+        columns = (self.uniform_NT[:, step], self.temperature_N, self.top_p_N)
+        numbers = [torch.from_numpy(column[rows]).to(logits_RV.device) for column in columns]
+        nucleus = bool((self.top_p_N[rows] < 1).any())
+        size = max(1, _DRAW_NUMBERS // logits_RV.shape[1])
+        drawn = [
+            draw(*(x[at : at + size] for x in (logits_RV, *numbers)), nucleus=nucleus)
+            for at in range(0, len(rows), size)
+        ]
+        token_R = torch.cat([token for token, _ in drawn]).cpu().numpy()
+        self.token_NT[rows, step] = token_R
+        self.count_N[rows] += 1
+        self.logprob_N[rows] += torch.cat([logprob for _, logprob in drawn]).cpu().numpy()
+        return cast(Ints, token_R)
+
+    def _running(self, rows: Ints, token_R: Ints, step: int) -> tuple[Ints, Ints]:
+        """The rows that go on, and their last tokens."""
+        stopped_R = self.ends_KV[self.stop_N[rows], token_R]
+        if any(self.stop_texts):
+            for r, row in enumerate(rows):
+                if not stopped_R[r] and self.stop_texts[self.stop_N[row]]:
+                    stopped_R[r] = self._cut(row) is not None
+        self.stopped_N[rows] = stopped_R
+        on_R = ~stopped_R & (self.room_N[rows] > step)
+        return rows[on_R], token_R[on_R]
+
+    def _cut(self, row: int) -> str | None:
+        """The row's text up to the end of the first stop text in it."""
+        text = self.policy.text(self.token_NT[row, : self.count_N[row]].tolist())
+        ends = [(at, at + len(stop)) for stop in self.stop_texts[self.stop_N[row]] if (at := text.find(stop)) >= 0]
+        return text[: min(ends)[1]] if ends else None
+
+    def _completions(self) -> Iterator[tuple[int, list[Completion]]]:
+        texts: dict[tuple[int, ...], str] = {}  # siblings often write the same
+        replies: dict[int, list[Completion]] = {i: [] for prompt in self.prompts for i in prompt.calls}
+        for row, i in enumerate(self.call_N):
+            ids = tuple(self.token_NT[row, : self.count_N[row]].tolist())
+            if ids not in texts:
+                texts[ids] = self.policy.text(ids)
+            text = (self._cut(row) if self.stop_texts[self.stop_N[row]] else None) or texts[ids]
+            finish = Finish.STOP if self.stopped_N[row] else Finish.LENGTH
+            replies[i].append(Completion(text, len(ids), finish, float(self.logprob_N[row])))
+        for i, completions in replies.items():
+            call = self.calls[i]
+            yield i, completions * (call.n // max(1, len(completions)))
+
+
+class HfValue(_Model):
+    """A sequence classifier with one label that answers `Score` calls with tanh(logit) at the last token.
+
+    Prefixes that begin alike (siblings, which differ in their last step) are scored together, the common part once.
+    """
+
+    def __init__(self, path: Path | str, *, device: str = "auto", dtype: Dtype = "float32", threads: int = 1):
+        super().__init__(AutoModelForSequenceClassification, path, device, dtype, threads, num_labels=1)
+        if not isinstance(getattr(self.model, "score", None), torch.nn.Module):
+            raise ConfigError(f"{path}: a {type(self.model).__name__} has no `score` head behind a causal model")
+
+    def score(self, prefixes: Sequence[str]) -> list[float]:
+        """A value in [-1, 1] for each prefix, in order. Raises RolloutError where one does not fit."""
+        reply = self.answer([Score(tuple(prefixes))])[0]
+        if isinstance(reply, RolloutError):
+            raise reply
+        return reply
+
+    @torch.inference_mode()
+    def answer(self, calls: Sequence[Score]) -> list[list[float] | RolloutError]:
+        """The values of each call's prefixes, or the error of a call with a prefix that does not fit."""
+        with self._lock:
+            start = time.perf_counter()
+            coded = [tuple(ids) for ids in self._encode([prefix for call in calls for prefix in call.prefixes])]
+            fits = {ids for ids in coded if 0 < len(ids) <= self.positions}
+            values = self._values(sorted(fits))
+            self.counters.seconds += time.perf_counter() - start
+        replies: list[list[float] | RolloutError] = []
+        at = 0
+        for call in calls:
+            own = coded[at : at + len(call.prefixes)]
+            at += len(own)
+            bad = [len(ids) for ids in own if ids not in fits]
+            if bad:
+                message = f"a prefix of {bad[0]} tokens; the model has room for 1 to {self.positions}"
+                replies.append(RolloutError("engine", message))
+            else:
+                replies.append([values[ids] for ids in own])
+        return replies
+
+    def _values(self, coded: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
+        """The value of each of these distinct sequences, in lexical order: siblings are neighbours."""
+        families = sorted(_families(coded), key=lambda family: family.width)
+        width_F = np.array([family.width for family in families], dtype=np.int64)
+        values: dict[tuple[int, ...], float] = {}
+        for part in _slices(width_F, _PREFILL_TOKENS):
+            batch = families[part]
+            store = Store(len(batch), int(width_F[part].max()), self.device)
+            group_R = np.repeat(np.arange(len(batch)), width_F[part])
+            pieces = [piece for family in batch for piece in family.pieces()]
+            ids_R, branch_R, position_R = (np.concatenate(column) for column in zip(*pieces, strict=True))
+            hidden = forward(self.model.base_model, store, ids_R, group_R, branch_R, position_R).last_hidden_state[0]
+            ends = np.cumsum([len(ids) for ids, _, _ in pieces]) - 1
+            last_M = ends[[i for i, (_, branch, _) in enumerate(pieces) if branch[0] != SHARED]]
+            score_M = self.model.score(hidden[store.put(last_M)])[:, 0].double().tanh().tolist()
+            members = [ids for family in batch for ids in family.members]
+            values |= {ids: round(value, 6) for ids, value in zip(members, score_M, strict=True)}
+            self.counters.prefilled += len(ids_R)
+        self.counters.scored += len(coded)
+        return values
+
+
+@dataclass(slots=True)
+class _Family:
+    """Sequences that share their first `shared` tokens, each with at least one more."""
+
+    members: list[tuple[int, ...]]
+    shared: int
+
+    @property
+    def width(self) -> int:
+        return self.shared + sum(len(member) - self.shared for member in self.members)
+
+    def pieces(self) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """(ids, branch, position) of the common part, if any, then of each member's own."""
+        parts = [(self.members[0][: self.shared], 0, SHARED)] if self.shared else []
+        parts += [(member[self.shared :], self.shared, b) for b, member in enumerate(self.members)]
+        for ids, start, branch in parts:
+            yield np.array(ids), np.full(len(ids), branch), np.arange(start, start + len(ids))
+
+
+def _families(coded: Sequence[tuple[int, ...]]) -> Iterator[_Family]:
+    """Cut sequences in lexical order into families, where the common part is worth it."""
+    family: _Family | None = None
+    for ids in coded:
+        if family is not None:
+            common = min(_common(family.members[0], ids), family.shared, len(ids) - 1)
+            # Attention looks at all tails of a family; it pays while the common part is more than half of each member.
+            if len(family.members) < 16 and 2 * common > max(len(ids), *map(len, family.members)):
+                family.members.append(ids)
+                family.shared = common
+                continue
+            yield family
+        family = _Family([ids], len(ids) - 1)
+    if family is not None:
+        yield family
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _slices(size_G: Ints, budget: int) -> Iterator[slice]:
+    """Consecutive slices of at most `budget` in all, or of one item."""
+    start, total = 0, 0
+    for i, size in enumerate(size_G.tolist()):
+        if i > start and total + size > budget:
+            yield slice(start, i)
+            start, total = i, 0
+        total += size
+    if start < len(size_G):
+        yield slice(start, len(size_G))
+
+
+def policy_lane(model: HfPolicy, max_batch: int) -> Lane:
+    """Answers `Generate` calls, at most `max_batch` in one batch."""
+
+    async def worker(tickets: Sequence[Ticket]) -> list[list[Completion] | RolloutError]:
+        return await asyncio.to_thread(model.answer, [cast(Generate, ticket.call) for ticket in tickets])
+
+    return Lane(worker, max_batch)
+
+
+def value_lane(model: HfValue, max_batch: int) -> Lane:
+    """Answers `Score` calls, at most `max_batch` in one batch."""
+
+    async def worker(tickets: Sequence[Ticket]) -> list[list[float] | RolloutError]:
+        return await asyncio.to_thread(model.answer, [cast(Score, ticket.call) for ticket in tickets])
+
+    return Lane(worker, max_batch)
