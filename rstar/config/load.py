@@ -25,7 +25,7 @@ def load(kind: type[Model], sources: Sequence[str | Path]) -> Model:
         if "=" in text and not Path(text).is_file():
             _override(data, text)
         else:
-            data = merge(data, _read(Path(text)))
+            data = merge(data, _file(Path(text)))
             files.append(text)
     return validate(kind, data, " + ".join(files) or "the command line")
 
@@ -47,6 +47,17 @@ def _explain(item: Any) -> str:
         return f"{path} is missing"
     got = "" if isinstance(item["input"], dict) else f", not {item['input']!r}"
     return f"{path}: {item['msg']}{got}"
+
+
+def _file(path: Path) -> dict[str, Any]:
+    """A file's settings, laid over those of the files that its `include` names (relative to it)."""
+    own = _read(path)
+    under: dict[str, Any] = {}
+    for name in own.pop("include", None) or ():
+        under = merge(under, _file(path.parent / str(name)))
+    merged = merge(under, own)
+    assert isinstance(merged, dict)
+    return merged
 
 
 def _read(path: Path) -> dict[str, Any]:

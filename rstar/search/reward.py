@@ -1,5 +1,6 @@
 """What a newborn is worth: terminal-guided and PPM-augmented annotation."""
 
+from rstar.core.problem import Problem
 from rstar.core.tree import Terminal, Tree
 from rstar.core.verdict import Verdict
 from rstar.search.calls import Answer, Search, score, verify
@@ -35,6 +36,14 @@ def settle(tree: Tree, born: list[int], prompts: Prompts, role: str | None) -> S
                 node.reward = FAILED
             tree.back_up(i, node.reward if node.reward is not None else node.score or 0.0)
             tree.close(i)
+
+
+def grade_afterwards(tree: Tree, problem: Problem) -> Search[None]:
+    """Grade the answers of a tree that was searched with the reference hidden. N, Q and scores stay as they were."""
+    answered = [i for i in tree.leaves() if tree.nodes[i].terminal is Terminal.ANSWERED]
+    tree.problem = problem
+    if problem.answer is not None and answered:
+        yield from _grade(tree, answered, problem.answer)
 
 
 def _grade(tree: Tree, answered: list[int], reference: str) -> Search[None]:

@@ -6,6 +6,8 @@ the trees in flight and nothing else; a torn last line is owed again.
 """
 
 import gzip
+import heapq
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -85,7 +87,8 @@ class TreeStore:
             source, sealed = self._open_path(part), self._sealed_path(part)
             if sealed.exists():
                 source.unlink(missing_ok=True)  # killed between the rename and the removal
-            elif source.exists():
+                self._reopen_if_owed(part)
+            if source.exists():
                 _drop_torn_line(source)
             path = sealed if sealed.exists() else source
             if path.exists():
@@ -96,6 +99,13 @@ class TreeStore:
                     self._seal(part)
         return done
 
+    def _reopen_if_owed(self, part: int) -> None:
+        """A part that was sealed without the trees of failed problems takes them up again."""
+        found = list(lines(self._sealed_path(part)))
+        if len(found) < self._sizes[part]:
+            write_atomic(self._open_path(part), b"".join(line + b"\n" for line in found))
+            self._sealed_path(part).unlink()
+
     def _open_path(self, part: int) -> Path:
         return self.folder / f"{self.prefix}-{part:05d}.jsonl"
 
@@ -103,14 +113,24 @@ class TreeStore:
         return self.folder / f"{self.prefix}-{part:05d}.jsonl.gz"
 
 
-def read_trees(folder: Path) -> Iterator[Tree]:
+def read_trees(folder: Path, pattern: str = "*") -> Iterator[Tree]:
     """Every tree of a folder, part by part, one in memory at a time. Raises Damaged naming file and line."""
-    for path in sorted(folder.glob("*.jsonl*")):
-        for number, line in enumerate(lines(path), start=1):
-            try:
-                yield Tree.from_json(orjson.loads(line))
-            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-                raise Damaged(f"{path}, line {number}: not a tree ({error})") from error
+    yield from _read_paths(sorted(folder.glob(f"{pattern}.jsonl.gz")))
+
+
+def read_grouped(folder: Path, ids: Sequence[str]) -> Iterator[list[Tree]]:
+    """All trees of one problem at a time, in the order of `ids`, over every pass in the folder.
+
+    Each pass was sealed in the problems' order, so a merge suffices: memory holds one tree a pass.
+    """
+    place = {name: i for i, name in enumerate(ids)}
+    passes: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*.jsonl.gz")):
+        passes.setdefault(path.name.rpartition("-")[0], []).append(path)
+    streams = (_read_paths(paths) for paths in passes.values())
+    merged = heapq.merge(*streams, key=lambda tree: (place[tree.problem.id], tree.attempt))
+    for _, group in itertools.groupby(merged, key=lambda tree: tree.problem.id):
+        yield list(group)
 
 
 def lines(path: Path) -> Iterator[bytes]:
@@ -121,6 +141,15 @@ def lines(path: Path) -> Iterator[bytes]:
                 yield line.rstrip(b"\n")
     except (gzip.BadGzipFile, EOFError) as error:
         raise Damaged(f"{path}: cannot be decompressed ({error})") from error
+
+
+def _read_paths(paths: Sequence[Path]) -> Iterator[Tree]:
+    for path in paths:
+        for number, line in enumerate(lines(path), start=1):
+            try:
+                yield Tree.from_json(orjson.loads(line))
+            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+                raise Damaged(f"{path}, line {number}: not a tree ({error})") from error
 
 
 def _identity(path: Path, number: int, line: bytes) -> str:

@@ -1,0 +1,1 @@
+"""What a round is worth: metrics over graded trees, and the tables that people read."""

@@ -1,0 +1,158 @@
+"""What is measured after a round: greedy pass@1, search with the reference hidden, and how well the PPM ranks."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rstar.config.run import RunConfig
+from rstar.config.search import GreedyConfig, MctsConfig
+from rstar.core.problem import Problem
+from rstar.core.tree import Tree
+from rstar.evaluate.answer import choose, vote
+from rstar.evaluate.metrics import Rate, by_level, pair_accuracy, total
+from rstar.pipeline.prepare import content, paths_of, problems, required
+from rstar.pipeline.progress import Progress
+from rstar.pipeline.search import Models, Pass, grammar_of, search_stage
+from rstar.store.layout import ANSWERS, CHECKPOINT, REPORT, TREES
+from rstar.store.manifest import Manifest, stage, write_atomic
+from rstar.store.trees import read_trees
+from rstar.text.prompts import Prompts
+
+
+def greedy_stage(cfg: RunConfig, number: int, model: Path, folder: Path, label: str, progress: Progress) -> Manifest:
+    """Greedy solutions of every held-out problem by the checkpoint of the stage `model`."""
+    how = GreedyConfig(max_depth=cfg.evaluate.max_depth, max_tokens=cfg.evaluate.max_tokens)
+    made, manifest = problems(cfg)
+    return _solve(cfg, how, made.test, content(manifest), {"policy": model}, folder, f"round {number} {label}", progress)
+
+
+def guided_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest | None:
+    """Search of held-out problems with the round's policy and PPM, the reference hidden."""
+    how = cfg.evaluate.search
+    if how is None:
+        return None
+    paths = paths_of(cfg).round(number)
+    models = {"policy": paths.policy}
+    if cfg.rounds[number - 1].ppm is not None:
+        models["ppm"] = paths.ppm
+    else:
+        how = how.model_copy(update={"annotation": "terminal"})
+    made, manifest = problems(cfg)
+    asked = first_of_each_level(made.test, cfg.evaluate.search_problems)
+    label = f"round {number} search of held-out problems"
+    return _solve(cfg, how, asked, content(manifest), models, paths.eval_search, label, progress)
+
+
+def first_of_each_level(items: list[Problem], count: int | None) -> list[Problem]:
+    """The first `count` problems of every level, in their order."""
+    if count is None:
+        return items
+    taken: dict[str | None, int] = {}
+    chosen = []
+    for problem in items:
+        taken[problem.level] = taken.get(problem.level, 0) + 1
+        if taken[problem.level] <= count:
+            chosen.append(problem)
+    return chosen
+
+
+def _solve(
+    cfg: RunConfig,
+    how: MctsConfig | GreedyConfig,
+    asked: list[Problem],
+    source: str,
+    models: dict[str, Path],
+    folder: Path,
+    label: str,
+    progress: Progress,
+) -> Manifest:
+    inputs = {"problems": source, **{name: required(path).fingerprint for name, path in models.items()}}
+    recipe = {"search": how.model_dump(mode="json"), "problems": len(asked), **shared_recipe(cfg)}
+    with stage(folder, "evaluate", recipe, inputs) as it:
+        if not it.complete:
+            started = time.monotonic()
+            loaded = {name: path / CHECKPOINT for name, path in models.items()}
+            one = Pass(how, Prompts(grammar_of(cfg)), hidden=True)
+            files = search_stage(it, cfg, asked, Models(**loaded, dtype=cfg.model.dtype), [one], progress, label)
+            results = [_result(tree, how) for tree in read_trees(folder / TREES)]
+            write_atomic(folder / ANSWERS, b"".join(orjson.dumps(row) + b"\n" for row in results))
+            it.finish({**files, ANSWERS: len(results)}, _accuracy(results), time.monotonic() - started)
+        return it.manifest
+
+
+def shared_recipe(cfg: RunConfig) -> dict[str, Any]:
+    """What decides the outcome of any search of a run, besides the strategy and the models."""
+    return {
+        "seed": cfg.seed,
+        "grammar": cfg.grammar.model_dump(mode="json"),
+        "sandbox": cfg.sandbox.recipe(),
+        "grading": cfg.grading.mode,
+        "dtype": cfg.model.dtype,
+    }
+
+
+def _result(tree: Tree, how: MctsConfig | GreedyConfig) -> dict[str, Any]:
+    leaf = choose(tree, how)
+    answered = [i for i in tree.leaves() if tree.nodes[i].answer is not None]
+    return {
+        "id": tree.problem.id,
+        "level": tree.problem.level,
+        "reference": tree.problem.answer,
+        "answer": None if leaf is None else tree.nodes[leaf].answer,
+        "correct": leaf is not None and tree.nodes[leaf].correct,
+        "vote_correct": bool(answered) and tree.nodes[vote(tree, answered)].correct,
+        "any_correct": any(node.correct for node in tree.nodes),
+        "score": None if leaf is None else tree.nodes[leaf].score,
+        "trajectories": len(answered),
+        "generated": tree.cost.generated,
+        "executions": tree.cost.executions,
+    }
+
+
+def _accuracy(results: list[dict[str, Any]]) -> dict[str, Any]:
+    levels = by_level((row["level"], row["correct"]) for row in results)
+    return {
+        "accuracy": total(levels).to_json(),
+        "levels": {name: rate.to_json() for name, rate in levels.items()},
+        "vote": Rate(sum(row["vote_correct"] for row in results), len(results)).to_json(),
+        "any": Rate(sum(row["any_correct"] for row in results), len(results)).to_json(),
+        "generated": sum(row["generated"] for row in results),
+        "executions": sum(row["executions"] for row in results),
+    }
+
+
+def report_stage(cfg: RunConfig, number: int) -> Manifest:
+    """Everything the table of rounds shows about round `number`, gathered into eval/report/report.json."""
+    paths = paths_of(cfg).round(number)
+    sources = {"search": paths.search, "select": paths.select, "policy": paths.eval_policy}
+    if cfg.evaluate.search is not None:
+        sources["guided"] = paths.eval_search
+    if cfg.control:
+        sources["control"] = paths.eval_control if number > 1 else paths.eval_policy
+    found = {name: required(path) for name, path in sources.items()}
+    with stage(paths.report, "report", {"round": number}, {name: m.fingerprint for name, m in found.items()}) as it:
+        if not it.complete:
+            started = time.monotonic()
+            summary: dict[str, Any] = {
+                "round": number,
+                "searched_by": "bootstrap" if number == 1 else f"policy of round {number - 1}",
+                "coverage": found["search"].metrics,
+                "data": found["select"].metrics,
+                "policy": found["policy"].metrics,
+                "control": found["control"].metrics if "control" in found else None,
+                "search": found["guided"].metrics if "guided" in found else None,
+                "pairs": _pairs(paths.eval_search) if _judged(cfg, number) else None,
+            }
+            write_atomic(paths.report / REPORT, orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+            it.finish({REPORT: None}, summary, time.monotonic() - started)
+        return it.manifest
+
+
+def _judged(cfg: RunConfig, number: int) -> bool:
+    return cfg.evaluate.search is not None and cfg.rounds[number - 1].ppm is not None
+
+
+def _pairs(folder: Path) -> dict[str, Any]:
+    return {name: rate.to_json() for name, rate in pair_accuracy(read_trees(folder / TREES)).items()}

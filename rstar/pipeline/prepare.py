@@ -1,0 +1,118 @@
+"""What a run starts from: its problems written down, and its base model."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rstar.config.base import Config
+from rstar.config.run import RunConfig
+from rstar.core.problem import Demonstration, Problem
+from rstar.data import sets
+from rstar.data.jsonl import objects
+from rstar.errors import InputError, StageFailed
+from rstar.store.fingerprint import file_sha256, fingerprint
+from rstar.store.layout import CHECKPOINT, RunPaths
+from rstar.store.manifest import Manifest, read, stage, write_atomic
+
+
+def paths_of(cfg: RunConfig) -> RunPaths:
+    """Where a run lives."""
+    return RunPaths(cfg.runtime.runs / cfg.name)
+
+
+def problems(cfg: RunConfig) -> tuple[sets.ProblemSets, Manifest]:
+    """The run's problems: made or read once, written into the run, and read from there ever after."""
+    folder = paths_of(cfg).problems
+    sources = {"problems": cfg.problems, "bootstrap": cfg.bootstrap}
+    recipe = {name: _described(source) for name, source in sources.items()} | {"seed": cfg.seed}
+    with stage(folder, "problems", recipe, {}) as it:
+        if not it.complete:
+            started = time.monotonic()
+            made = sets.make(cfg)
+            files = {
+                "train.jsonl": [_row(p) for p in made.train],
+                "test.jsonl": [_row(p) for p in made.test],
+                "bootstrap.jsonl": [{**_row(d.problem), "steps": d.steps} for d in made.bootstrap],
+            }
+            for name, rows in files.items():
+                write_atomic(folder / name, b"".join(orjson.dumps(row) + b"\n" for row in rows))
+            counts = {name: len(rows) for name, rows in files.items()}
+            it.finish(dict(counts), {name.removesuffix(".jsonl"): n for name, n in counts.items()}, _since(started))
+        return _read(folder), it.manifest
+
+
+def base(cfg: RunConfig) -> Manifest:
+    """The base model: a tiny one from random weights with a tokenizer of the run's text, or one from the hub."""
+    from rstar.train.base import prepare  # torch is imported where a model is made, not where a run is described
+
+    made, manifest = problems(cfg)
+    folder = paths_of(cfg).base
+    recipe = {"model": cfg.model.model_dump(mode="json"), "seed": cfg.seed}
+    with stage(folder, "base", recipe, {"problems": content(manifest)}) as it:
+        if not it.complete:
+            started = time.monotonic()
+            prepare(cfg.model, corpus(made), cfg.seed, folder / CHECKPOINT)
+            it.finish(checkpoint_files(folder), {}, _since(started))
+        return it.manifest
+
+
+def required(folder: Path) -> Manifest:
+    """The manifest of a stage that must be finished by now. Raises StageFailed when it is not."""
+    manifest = read(folder)
+    if manifest is None or manifest.status != "complete":
+        raise StageFailed(f"{folder}: this stage is needed here and is not finished; run the rounds in order")
+    return manifest
+
+
+def content(manifest: Manifest) -> str:
+    """A stage's identity by what it holds, so that moved or renamed source files do not count as drift."""
+    return fingerprint([[part.path, part.sha256] for part in manifest.parts])
+
+
+def corpus(made: sets.ProblemSets) -> list[str]:
+    """The text a from-scratch tokenizer is made from: training problems and demonstrations, never held-out ones."""
+    texts = [problem.text for problem in made.train]
+    for demonstration in made.bootstrap:
+        texts.append(demonstration.problem.text)
+        texts.append("\n".join(demonstration.steps))
+    return texts
+
+
+def checkpoint_files(folder: Path) -> dict[str, int | None]:
+    """The files of a checkpoint below a stage's folder, for its manifest."""
+    return {str(path.relative_to(folder)): None for path in sorted((folder / CHECKPOINT).rglob("*")) if path.is_file()}
+
+
+def _described(source: Config) -> dict[str, Any]:
+    """What decides which problems there are: files count by their bytes, not by where they lie."""
+    fields = source.model_dump(mode="json", exclude={"noise", "path", "dtype", "count"})
+    for name, value in source:
+        if isinstance(value, Path):
+            try:
+                fields[name] = f"sha256:{file_sha256(value)}"
+            except OSError as error:
+                raise InputError(f"{name}: {value} cannot be read ({error.strerror})") from error
+    return fields
+
+
+def _row(problem: Problem) -> dict[str, object]:
+    row: dict[str, object] = {"id": problem.id, "problem": problem.text, "answer": problem.answer}
+    return row if problem.level is None else {**row, "level": problem.level}
+
+
+def _read(folder: Path) -> sets.ProblemSets:
+    train, test, bootstrap = (
+        [_problem(row) for _, row in objects(folder / f"{name}.jsonl")] for name in ("train", "test", "bootstrap")
+    )
+    steps = [tuple(row["steps"]) for _, row in objects(folder / "bootstrap.jsonl")]
+    return sets.ProblemSets(train, test, [Demonstration(p, s) for p, s in zip(bootstrap, steps, strict=True)])
+
+
+def _problem(row: dict[str, str]) -> Problem:
+    return Problem(row["id"], row["problem"], row["answer"], row.get("level"))
+
+
+def _since(started: float) -> float:
+    return time.monotonic() - started

@@ -1,0 +1,165 @@
+"""One round, and the evolution that chains rounds: the loop on one screen."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rstar.config.run import ModelBootstrapConfig, RunConfig, TeacherConfig
+from rstar.core.problem import Problem
+from rstar.data.demonstrator import Demonstrator
+from rstar.data.jsonl import read_demonstrations
+from rstar.data.words import Teacher
+from rstar.errors import ConfigError, RecipeDrift
+from rstar.evaluate.report import table
+from rstar.pipeline.evaluate import greedy_stage, guided_stage, report_stage, shared_recipe
+from rstar.pipeline.prepare import base, content, paths_of, problems, required
+from rstar.pipeline.progress import Progress, silent
+from rstar.pipeline.search import Models, Pass, coverage, grammar_of, search_stage
+from rstar.pipeline.select import select_stage
+from rstar.pipeline.train import control_stage, policy_stage, ppm_stage
+from rstar.store.fingerprint import differences
+from rstar.store.layout import CHECKPOINT, TREES
+from rstar.store.manifest import Manifest, stage, write_atomic
+from rstar.store.trees import read_trees
+from rstar.text.prompts import Prompts
+
+
+def evolve(cfg: RunConfig, progress: Progress = silent) -> list[dict[str, Any]]:
+    """All rounds in order; finished stages are reused, the interrupted one goes on. Returns the rounds' summaries."""
+    return [run_round(cfg, number, progress) for number in range(1, len(cfg.rounds) + 1)]
+
+
+def run_round(cfg: RunConfig, number: int, progress: Progress = silent) -> dict[str, Any]:
+    """Search, select, train, evaluate: round `number` from what the round before left. Returns its summary."""
+    start(cfg, number)
+    base(cfg)
+    search(cfg, number, progress)
+    select(cfg, number, progress)
+    policy_stage(cfg, number, progress)
+    train_beside(cfg, number, progress)
+    evaluate(cfg, number, progress)
+    return summarise(cfg, number)
+
+
+def start(cfg: RunConfig, number: int) -> None:
+    """Write down what is run (run.json, spec.json). Raises RecipeDrift when the run was started with another recipe."""
+    if not 1 <= number <= len(cfg.rounds):
+        raise ConfigError(f"round {number}: the config has rounds 1 to {len(cfg.rounds)}")
+    paths = paths_of(cfg)
+    paths.round(number).folder.mkdir(parents=True, exist_ok=True)
+    resolved = cfg.model_dump(mode="json")
+    if paths.run.exists():
+        known = orjson.loads(paths.run.read_bytes())["config"]
+        changed = [line for line in differences(_identity(known), _identity(resolved))]
+        if changed:
+            raise RecipeDrift(
+                f"{paths.run}: this run was started with another recipe: {'; '.join(changed[:8])}. Give the run another"
+                " name (name=...), or remove its folder"
+            )
+    write_atomic(paths.run, orjson.dumps({"config": resolved}, option=orjson.OPT_INDENT_2))
+    spec = cfg.rounds[number - 1].model_dump(mode="json")
+    write_atomic(paths.round(number).spec, orjson.dumps(spec, option=orjson.OPT_INDENT_2))
+
+
+def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest:
+    """Round 1: the bootstrap searches its problems. Later: the last round's policy (and PPM) the training problems."""
+    how = cfg.rounds[number - 1]
+    paths = paths_of(cfg)
+    made, manifest = problems(cfg)
+    inputs = {"problems": content(manifest)}
+    first = number == 1
+    guided = how.search.annotation == "ppm"
+    if first and guided:
+        raise ConfigError("rounds.0.search.annotation: there is no PPM before round 1; use `terminal`")
+    if not first:
+        earlier = paths.round(number - 1)
+        inputs["policy"] = required(earlier.policy).fingerprint
+        if guided:
+            inputs["ppm"] = required(earlier.ppm).fingerprint
+    recipe = {
+        "round": number,
+        "search": how.search.model_dump(mode="json"),
+        "retry": list(how.retry),
+        **({"bootstrap": cfg.bootstrap.model_dump(mode="json", include={"kind", "noise", "count"})} if first else {}),
+        **shared_recipe(cfg),
+    }
+    with stage(paths.round(number).search, "search", recipe, inputs) as it:
+        if not it.complete:
+            started = time.monotonic()
+            models, prompts = _bootstrap(cfg) if first else (_learned(cfg, number, guided), Prompts(grammar_of(cfg)))
+            passes = [Pass(how.search, prompts)]
+            passes += [
+                Pass(how.search.model_copy(update={"rollouts": rollouts}), prompts, attempt=attempt)
+                for attempt, rollouts in enumerate(how.retry, start=1)
+            ]
+            files = search_stage(it, cfg, searched(cfg, number), models, passes, progress, f"round {number} search")
+            it.finish(files, coverage(read_trees(it.folder / TREES)), time.monotonic() - started)
+        return it.manifest
+
+
+def searched(cfg: RunConfig, number: int) -> list[Problem]:
+    """The problems that round `number` searches."""
+    made, _ = problems(cfg)
+    return [demonstration.problem for demonstration in made.bootstrap] if number == 1 else made.train
+
+
+def select(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest:
+    """Trees into SFT rows and preference pairs."""
+    ids = [problem.id for problem in searched(cfg, number)]
+    return select_stage(cfg, number, ids, required(paths_of(cfg).round(number).search), progress)
+
+
+def train_beside(cfg: RunConfig, number: int, progress: Progress = silent) -> None:
+    """What needs only the round's policy, side by side: the PPM, and the control twin from round 2 on."""
+    tasks = [ppm_stage]
+    if cfg.control and number > 1:
+        tasks.append(control_stage)
+    with ThreadPoolExecutor(cfg.runtime.parallel_training) as pool:
+        for running in [pool.submit(task, cfg, number, progress) for task in tasks]:
+            running.result()
+
+
+def evaluate(cfg: RunConfig, number: int, progress: Progress = silent) -> None:
+    """Greedy pass@1 of policy and control, and search with the reference hidden."""
+    paths = paths_of(cfg).round(number)
+    greedy_stage(cfg, number, paths.policy, paths.eval_policy, "policy on held-out problems", progress)
+    if cfg.control and number > 1:
+        greedy_stage(cfg, number, paths.control, paths.eval_control, "control on held-out problems", progress)
+    guided_stage(cfg, number, progress)
+
+
+def summarise(cfg: RunConfig, number: int) -> dict[str, Any]:
+    """Gather the round's report, and write the table of all rounds so far."""
+    summary = report_stage(cfg, number).metrics
+    paths = paths_of(cfg)
+    rounds = [required(paths.round(n).report).metrics for n in range(1, number + 1)]
+    write_atomic(paths.report, table(cfg.name, rounds).encode())
+    return summary
+
+
+def _bootstrap(cfg: RunConfig) -> tuple[Models, Prompts]:
+    made, _ = problems(cfg)
+    grammar = grammar_of(cfg)
+    match cfg.bootstrap:
+        case TeacherConfig(noise=noise):
+            return Models(Teacher(noise)), Prompts(grammar)
+        case ModelBootstrapConfig() as given:
+            examples = tuple(read_demonstrations(given.examples)[: given.count])
+            return Models(Path(given.path), dtype=given.dtype), Prompts(grammar, "instruct", examples)
+        case given:
+            return Models(Demonstrator(made.bootstrap, given.noise)), Prompts(grammar)
+
+
+def _learned(cfg: RunConfig, number: int, guided: bool) -> Models:
+    earlier = paths_of(cfg).round(number - 1)
+    ppm = earlier.ppm / CHECKPOINT if guided else None
+    return Models(earlier.policy / CHECKPOINT, ppm, cfg.model.dtype)
+
+
+def _identity(resolved: dict[str, Any]) -> dict[str, Any]:
+    """What of a config is the recipe. The number of rounds may grow, and sections laid under rounds are in them."""
+    skip = ("engine", "runtime", "sandbox", "search", "retry", "select", "policy", "ppm", "rounds", "name")
+    return {name: value for name, value in resolved.items() if name not in skip}

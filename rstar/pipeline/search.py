@@ -1,0 +1,214 @@
+"""Searching problems into trees on disk: the part that rounds, evaluations and the control share."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rstar.answers.grader import Grader
+from rstar.config.run import RunConfig
+from rstar.config.search import GreedyConfig, MctsConfig
+from rstar.core.problem import Problem
+from rstar.core.tree import Tree
+from rstar.engine.driver import Driver, Lane
+from rstar.engine.lanes import grader_lane, sandbox_lane, teacher_lane
+from rstar.errors import StageFailed
+from rstar.pipeline.progress import Progress
+from rstar.sandbox import Sandbox
+from rstar.search import STRATEGIES
+from rstar.search.calls import Completion, Generate, Search, Seeds
+from rstar.search.reward import grade_afterwards
+from rstar.store.layout import FAILURES, TREES
+from rstar.store.manifest import Stage, write_atomic
+from rstar.store.trees import TreeStore, read_trees
+from rstar.text.grammar import Grammar
+from rstar.text.prompts import Prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Who answers: a policy (a checkpoint's folder, or a scripted teacher) and, where one is used, a value model."""
+
+    policy: Path | Callable[[Generate], list[Completion]]
+    ppm: Path | None = None
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One sweep over problems: how each is searched. `hidden` keeps the reference from the search and grades after."""
+
+    cfg: MctsConfig | GreedyConfig
+    prompts: Prompts
+    hidden: bool = False
+    attempt: int = 0
+
+    def search(self, problem: Problem, run_seed: int) -> Search[Tree]:
+        """The generator that searches one problem."""
+        asked = problem.hidden() if self.hidden else problem
+        tree = yield from STRATEGIES[self.cfg.kind](
+            asked, self.prompts, self.cfg, Seeds(run_seed, problem.id, self.attempt)
+        )
+        tree.attempt = self.attempt
+        if self.hidden and problem.answer is not None:
+            yield from grade_afterwards(tree, problem)
+        return tree
+
+
+def grammar_of(cfg: RunConfig) -> Grammar:
+    return Grammar(cfg.grammar.observe, cfg.grammar.answer)
+
+
+@asynccontextmanager
+async def world(cfg: RunConfig, models: Models) -> AsyncIterator[tuple[dict[str, Lane], Sandbox]]:
+    """Every lane a search can ask, and the sandbox behind one of them; all gone when the block ends."""
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(Sandbox(cfg.sandbox))
+        grader = await stack.enter_async_context(Grader(cfg.grading.mode, timeout_s=cfg.grading.timeout_s))
+        lanes = {"execute": sandbox_lane(sandbox), "verify": grader_lane(grader)}
+        if isinstance(models.policy, Path) or models.ppm is not None:
+            from rstar.engine import hf  # torch is imported only where a model answers
+
+            engine = cfg.engine
+            options: dict[str, Any] = {"device": engine.device, "dtype": models.dtype, "threads": engine.threads}
+            if isinstance(models.policy, Path):
+                lanes["generate:policy"] = hf.policy_lane(hf.HfPolicy(models.policy, **options), engine.max_batch)
+            if models.ppm is not None:
+                lanes["score:ppm"] = hf.value_lane(hf.HfValue(models.ppm, **options), engine.score_batch)
+        if not isinstance(models.policy, Path):
+            lanes["generate:policy"] = teacher_lane(models.policy)
+        yield lanes, sandbox
+
+
+def search_stage(
+    it: Stage,
+    cfg: RunConfig,
+    problems: Sequence[Problem],
+    models: Models,
+    passes: Sequence[Pass],
+    progress: Progress,
+    label: str,
+) -> dict[str, int | None]:
+    """Run every pass into the stage's folder, each further one over what is still unsolved; returns its files.
+
+    Resumes by counting what is owed: problems whose tree is on disk are not searched again. Raises StageFailed when
+    more problems failed than `runtime.max_failure_rate` allows.
+    """
+    return asyncio.run(_search_stage(it, cfg, problems, models, passes, progress, label))
+
+
+async def _search_stage(
+    it: Stage,
+    cfg: RunConfig,
+    problems: Sequence[Problem],
+    models: Models,
+    passes: Sequence[Pass],
+    progress: Progress,
+    label: str,
+) -> dict[str, int | None]:
+    files: dict[str, int | None] = {}
+    failures = _Failures(it.folder / FAILURES)
+    async with AsyncExitStack() as stack:
+        lanes: dict[str, Lane] | None = None
+        for one in passes:
+            asked = unsolved(it.folder / TREES, problems, before=one.attempt)
+            store = TreeStore(it.folder / TREES, [p.id for p in asked], f"pass-{one.attempt}")
+            stack.callback(store.close)
+            owed = set(store.owed())
+            name = label if one.attempt == 0 else f"{label}, retry {one.attempt}"
+            progress(name, len(store.done), len(asked))
+            if owed:
+                if lanes is None:
+                    lanes, sandbox = await stack.enter_async_context(world(cfg, models))
+                searches = ((p.id, one.search(p, cfg.seed)) for p in asked if p.id in owed)
+                async for outcome in Driver(lanes, cfg.runtime.max_live).run(searches):
+                    if outcome.error is None and outcome.result is not None:
+                        store.add(outcome.result)
+                        failures.mended(outcome.key, one.attempt)
+                    else:
+                        failures.add(outcome.key, one.attempt, outcome.error)
+                    await sandbox.release(outcome.key)
+                    progress(name, len(store.done), len(asked))
+            left = store.owed()
+            if len(left) > cfg.runtime.max_failure_rate * len(asked):
+                raise StageFailed(
+                    f"{it.folder}: {len(left)} of {len(asked)} problems failed ({failures.first()}); all of them are"
+                    f" in {failures.path}. What is finished is kept: mend the cause and start again"
+                )
+            files |= store.seal()
+    if failures.rows:
+        files[FAILURES] = len(failures.rows)
+    return files
+
+
+def unsolved(trees: Path, problems: Sequence[Problem], before: int) -> list[Problem]:
+    """The problems without a correct leaf in any tree of the passes before `before`."""
+    earlier = (tree for attempt in range(before) for tree in read_trees(trees, f"pass-{attempt}-*"))
+    solved = {tree.problem.id for tree in earlier if any(node.correct for node in tree.nodes)}
+    return [problem for problem in problems if problem.id not in solved]
+
+
+def coverage(trees: Iterator[Tree]) -> dict[str, Any]:
+    """Counts over a folder of trees: problems, solved ones (also by level), leaves by how they ended, cost."""
+    solved: dict[str, bool] = {}
+    level: dict[str, str] = {}
+    ends: Counter[str] = Counter()
+    cost: Counter[str] = Counter()
+    for tree in trees:
+        name = tree.problem.id
+        level[name] = tree.problem.level or "all"
+        solved[name] = solved.get(name, False) or any(node.correct for node in tree.nodes)
+        ends.update(node.terminal.value for node in tree.nodes if node.terminal)
+        cost.update(asdict(tree.cost) | {"rollouts": tree.rollouts, "nodes": len(tree.nodes)})
+    levels = {
+        one: {"problems": len(names), "solved": sum(solved[n] for n in names)}
+        for one in sorted(set(level.values()))
+        for names in [[n for n, its in level.items() if its == one]]
+    }
+    return {
+        "problems": len(solved),
+        "solved": sum(solved.values()),
+        "levels": levels,
+        "terminals": dict(sorted(ends.items())),
+        "cost": dict(cost),
+    }
+
+
+class _Failures:
+    """The failed searches of a stage, as JSON lines: problem, attempt, boundary, error, times it failed."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.rows: dict[tuple[str, int], dict[str, Any]] = {}
+        if path.exists():
+            for line in path.read_bytes().splitlines():
+                row = orjson.loads(line)
+                self.rows[row["problem"], row["attempt"]] = row
+
+    def add(self, problem: str, attempt: int, error: Any) -> None:
+        times = self.rows.get((problem, attempt), {"times": 0})["times"] + 1
+        self.rows[problem, attempt] = {
+            "problem": problem,
+            "attempt": attempt,
+            "boundary": getattr(error, "boundary", "search"),
+            "error": str(error),
+            "times": times,
+        }
+        self._write()
+
+    def mended(self, problem: str, attempt: int) -> None:
+        if self.rows.pop((problem, attempt), None):
+            self._write()
+
+    def first(self) -> str:
+        """The first failure, for a message."""
+        return next((f"{r['problem']}: {r['boundary']}: {r['error']}" for r in self.rows.values()), "no reason recorded")
+
+    def _write(self) -> None:
+        rows = [self.rows[key] for key in sorted(self.rows)]
+        write_atomic(self.path, b"".join(orjson.dumps(row) + b"\n" for row in rows))

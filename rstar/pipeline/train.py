@@ -1,0 +1,132 @@
+"""The training stages of a round: policy, PPM and the control twin, each a process of its own."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rstar.config.run import RunConfig
+from rstar.config.train import PpmConfig, SftConfig
+from rstar.errors import ConfigError
+from rstar.pipeline.prepare import checkpoint_files, paths_of, required
+from rstar.pipeline.progress import Progress
+from rstar.store.layout import CHECKPOINT, PAIRS, SFT
+from rstar.store.manifest import Manifest, stage
+from rstar.train.job import PpmJob, SftJob
+from rstar.train.launch import run
+
+
+def policy_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest:
+    """SFT of round `number`'s policy on its selected trajectories."""
+    paths = paths_of(cfg)
+    how = cfg.rounds[number - 1].policy
+    start = _start(cfg, number, how, "policy")
+    return _sft(cfg, number, how, paths.round(number).select, start, paths.round(number).policy, "policy", progress)
+
+
+def control_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest:
+    """The control: as many optimizer steps as this round's policy had, on the bootstrap data alone.
+
+    Round 1's control is its policy. Whatever later rounds gain over this twin is not plain optimisation.
+    """
+    paths = paths_of(cfg)
+    steps = int(required(paths.round(number).policy).metrics["steps"])
+    how = cfg.rounds[number - 1].policy.model_copy(update={"steps": steps})
+    start = _start(cfg, number, how, "control" if number > 2 else "policy")
+    return _sft(cfg, number, how, paths.round(1).select, start, paths.round(number).control, "control", progress)
+
+
+def ppm_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest | None:
+    """The process preference model of round `number`, started from its policy; None where the round has none."""
+    how = cfg.rounds[number - 1].ppm
+    if how is None:
+        return None
+    paths = paths_of(cfg).round(number)
+    selected, policy = required(paths.select), required(paths.policy)
+    if not selected.metrics["pair_rows"]:
+        raise ConfigError(
+            f"{paths.select / PAIRS}: round {number} has no preference pair to train a PPM on (every searched problem"
+            f" came out all right or all wrong); search more or set rounds.{number - 1}.ppm=null"
+        )
+    recipe = {"ppm": _recipe(how), "seed": cfg.seed, "round": number}
+    with stage(
+        paths.ppm, "ppm", recipe, {"select": selected.fingerprint, "policy": policy.fingerprint}
+    ) as it:
+        if not it.complete:
+            started = time.monotonic()
+            job = PpmJob(
+                config=how,
+                rows=paths.select / PAIRS,
+                start=paths.policy / CHECKPOINT,
+                out=paths.ppm / CHECKPOINT,
+                **_common(cfg, number, "ppm"),
+            )
+            metrics = run(
+                job,
+                devices=cfg.runtime.devices,
+                on_progress=lambda done, of: progress(f"round {number} ppm", done, of),
+                log=paths.ppm / "train.log",
+            )
+            it.finish(checkpoint_files(paths.ppm), _kept(metrics), time.monotonic() - started)
+        return it.manifest
+
+
+def _sft(
+    cfg: RunConfig, number: int, how: SftConfig, selected: Path, start: Path, folder: Path, name: str, progress: Progress
+) -> Manifest:
+    data = required(selected)
+    if not data.metrics["sft_rows"]:
+        raise ConfigError(
+            f"{selected / SFT}: no verified trajectory to train on (the search solved no problem); give the bootstrap"
+            " more problems or rollouts"
+        )
+    recipe = {"sft": _recipe(how), "seed": cfg.seed, "round": number}
+    inputs = {"select": data.fingerprint, "start": required(start).fingerprint}
+    with stage(folder, name, recipe, inputs) as it:
+        if not it.complete:
+            started = time.monotonic()
+            job = SftJob(
+                config=how,
+                rows=selected / SFT,
+                start=start / CHECKPOINT,
+                out=folder / CHECKPOINT,
+                **_common(cfg, number, name),
+            )
+            metrics = run(
+                job,
+                devices=cfg.runtime.devices,
+                on_progress=lambda done, of: progress(f"round {number} {name}", done, of),
+                log=folder / "train.log",
+            )
+            it.finish(checkpoint_files(folder), _kept(metrics), time.monotonic() - started)
+        return it.manifest
+
+
+def _start(cfg: RunConfig, number: int, how: SftConfig, name: str) -> Path:
+    """The stage whose checkpoint is fine-tuned: the base model, or the last round's model of this name."""
+    paths = paths_of(cfg)
+    if how.start == "base" or number == 1:
+        return paths.base
+    earlier = paths.round(number - 1)
+    return earlier.control if name == "control" else earlier.policy
+
+
+def _common(cfg: RunConfig, number: int, name: str) -> dict[str, Any]:
+    return {
+        "seed": cfg.seed * 1000 + number,
+        "threads": cfg.engine.threads,
+        "device": cfg.engine.device,
+        "tracking": cfg.runtime.tracking,
+        "run_name": f"{cfg.name}-round-{number}-{name}",
+        "group": cfg.name,
+        "lineage": {"run": cfg.name, "round": str(number), "stage": name},
+    }
+
+
+def _recipe(how: SftConfig | PpmConfig) -> dict[str, Any]:
+    """What of a training config decides its result; the micro-batch only decides how it fits into memory."""
+    return how.model_dump(mode="json", exclude={"micro_batch", "gradient_checkpointing"})
+
+
+def _kept(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Metrics for the manifest: times stay in the checkpoint's own metrics.json."""
+    return {name: value for name, value in metrics.items() if not name.endswith("seconds")}

@@ -1,0 +1,24 @@
+"""Other labels on the same tree: terminal-guided Q-values, whatever guided the search."""
+
+from dataclasses import replace
+
+from rstar.core.tree import Node, Tree
+from rstar.search.reward import FAILED, REWARDS
+
+
+def terminal_guided(tree: Tree) -> Tree:
+    """A copy whose N and Q come from graded terminals alone: what a search that sees the reference would hold.
+
+    Lets a tree that was searched with the reference hidden (and graded afterwards) give pairs to judge a PPM by.
+    """
+    nodes = [_blank(node) for node in tree.nodes]
+    copy = replace(tree, nodes=nodes)
+    for at in tree.leaves():
+        node = nodes[at]
+        node.reward = REWARDS[node.verdict] if node.verdict is not None else FAILED
+        copy.back_up(at, node.reward)
+    return copy
+
+
+def _blank(node: Node) -> Node:
+    return replace(node, visits=0, value_sum=0.0, children=list(node.children))

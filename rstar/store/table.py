@@ -1,0 +1,47 @@
+"""Parquet written in batches under a fixed schema, all of it or nothing."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+BATCH = 4096
+
+
+class Writer:
+    """Collects rows and writes them in batches; the file appears under its name when the block ends well."""
+
+    def __init__(self, path: Path, schema: pa.Schema):
+        self.path = path
+        self.rows = 0
+        self._schema = schema
+        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._waiting: list[dict[str, Any]] = []
+
+    def __enter__(self) -> "Writer":
+        self._file = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
+        return self
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._waiting.append(row)
+        self.rows += 1
+        if len(self._waiting) >= BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._file.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
+            self._waiting.clear()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._file.close()
+        if kind is None:
+            self._temporary.replace(self.path)
+        else:
+            self._temporary.unlink(missing_ok=True)
