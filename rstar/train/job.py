@@ -1,0 +1,78 @@
+"""One training job as a file: everything a training process needs to know, and nothing it has to guess."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from rstar.config.base import Config
+from rstar.config.train import PpmConfig, SftConfig
+from rstar.errors import InputError
+
+
+class Tracking(Config):
+    """Where the curves of a run go besides `metrics.json`."""
+
+    mode: Literal["off", "offline", "online"] = "off"
+    """Weights & Biases: not at all, into a local folder, or to the server (into the folder if there is no key)."""
+    project: str = "rstar"
+    run: str = ""
+    """Name of the run; empty for the name of the output folder."""
+    group: str = ""
+    """Runs of one evolution share a group."""
+    folder: Path | None = None
+    """Where offline runs are kept; the working directory by default."""
+
+
+class _Job(Config):
+    rows: Path
+    """Parquet file with the training data."""
+    start: Path
+    """Checkpoint folder that is trained on."""
+    out: Path
+    """Checkpoint folder to write; it must not exist. Work goes on in `OUT.tmp` beside it."""
+    seed: int = 0
+    threads: int = Field(1, ge=1)
+    """CPU threads of torch."""
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`, or `auto`."""
+    accelerate: Path | None = None
+    """Configuration file of `accelerate` (FSDP2, DeepSpeed) when more than one device trains."""
+    save_steps: int | None = Field(None, ge=1)
+    """Optimizer steps between intermediate checkpoints, from which an interrupted run continues; none by default."""
+    tracking: Tracking = Tracking()
+    lineage: dict[str, str] = Field({})
+    """Where model and data come from, for the model card: name -> text."""
+
+    @property
+    def work(self) -> Path:
+        """The folder in which the job works; it is gone when the job is done."""
+        return self.out.with_name(self.out.name + ".tmp")
+
+
+class SftJob(_Job):
+    """Fine-tune a policy on rows with the columns `problem_id`, `prompt`, `solution`."""
+
+    kind: Literal["sft"] = "sft"
+    config: SftConfig
+
+
+class PpmJob(_Job):
+    """Train a process preference model on pairs: `prompt`, `chosen`, `rejected`, `weight` and columns to ignore."""
+
+    kind: Literal["ppm"] = "ppm"
+    config: PpmConfig
+
+
+Job = Annotated[SftJob | PpmJob, Field(discriminator="kind")]
+_JOB: TypeAdapter[SftJob | PpmJob] = TypeAdapter(Job)
+
+
+def read_job(path: Path) -> SftJob | PpmJob:
+    """The job in a JSON file; raises InputError that names the file and the fields."""
+    try:
+        return _JOB.validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read the job file {path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise InputError(f"{path} is not a training job: {error}") from error
