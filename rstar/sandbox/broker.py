@@ -9,10 +9,12 @@ import select
 import sys
 from _socket import socket
 from collections import deque
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 from typing import Any
 
 from rstar.sandbox import lockdown
-from rstar.sandbox.tree import Job, Tree, channel_pair
+from rstar.sandbox.process import ROOT, Job, channel_pair
+from rstar.sandbox.tree import Tree
 from rstar.sandbox.wire import CODE, STATUSES, pack, unpack
 from rstar.sandbox.zygote import READY, become_zygote
 
@@ -81,7 +83,7 @@ class Broker:
             layers[name] = (active == "1", detail)
         self.tree.plant(pid, ours)
         isolation = self.config["isolation"]
-        problem = None if self.config["without"] else lockdown.missing(isolation, layers) or self._self_test(isolation)
+        problem = lockdown.missing(isolation, layers) or self._self_test(isolation)
         if problem:
             self._send(("failed", problem))
             sys.exit(1)
@@ -91,8 +93,8 @@ class Broker:
         must_hold = PROVES.get(isolation)
         if must_hold is None:
             return None
-        job = Job(-1, 0, "self-test", SELF_TEST, False, None)
-        self.tree.submit(job)
+        job = Job(-1, 0, "self-test", SELF_TEST, False)
+        self.tree.submit(job, ROOT)
         while not self.tree.finished:
             self._turn()
         done, result = self.tree.finished.popleft()
@@ -135,19 +137,17 @@ class Broker:
     def _run(
         self, request: int, parent: str, steps: list[tuple[str, str]], keep: bool, chain: list[Any] | None
     ) -> None:
-        source: str | None = parent
-        if parent not in self.tree.live:
-            if chain is None:
-                self._send(("lost", request))
-                return
-            source = None
+        lives = parent in self.tree.live
+        if not lives and chain is None:
+            self._send(("lost", request))
+            return
         self.open[request] = _Request(len(steps))
         for index, (state, code) in enumerate(steps):
-            job = Job(request, index, state, code, keep, source)
-            if source is None:
-                self.tree.submit_after(job, parent, chain or [])
+            job = Job(request, index, state, code, keep)
+            if lives:
+                self.tree.submit(job, parent)
             else:
-                self.tree.submit(job)
+                self.tree.submit_after(job, parent, chain or [])
 
     def _finish(self, job: Job, result: tuple[Any, ...]) -> None:
         request = self.open[job.request]
@@ -157,7 +157,7 @@ class Broker:
             del self.open[job.request]
             self._send(("done", job.request, request.results, self.tree.counters()))
 
-    def _send(self, message: object) -> None:
+    def _send(self, message: Any) -> None:
         try:
             self.client.sendall(pack(message))
         except OSError:  # the client is gone
@@ -175,6 +175,8 @@ class _Request:
 
 def main(fd: int) -> None:
     """Serve the client on this inherited descriptor; the first frame is the configuration."""
+    _, most = getrlimit(RLIMIT_NOFILE)
+    setrlimit(RLIMIT_NOFILE, (most, most))  # one descriptor per live state
     client = socket(fileno=fd)
     inbox = bytearray()
     first: deque[Any] = deque()

@@ -100,9 +100,7 @@ class Sandbox:
         """Each isolation layer: whether it is in force, and a detail."""
         return dict(self._links[0].layers) if self._links else {}
 
-    async def run(
-        self, parent: StateId, code: str, keep: Keep = "auto", *, group: str | None = None
-    ) -> StepResult:
+    async def run(self, parent: StateId, code: str, keep: Keep = "auto", *, group: str | None = None) -> StepResult:
         """Run one step on top of `parent`. Raises KeyError when `parent` is no state of this sandbox (any more)."""
         (result,) = await self.run_many(parent, [code], keep, group=group)
         return result
@@ -117,6 +115,7 @@ class Sandbox:
         Raises KeyError when `parent` is no state of this sandbox (any more).
         """
         origin = None if parent == ROOT_STATE else self._state(parent)
+        self._belongs(parent, group)
         states = [self.state_id(parent, code) for code in codes]
         owed: dict[StateId, str] = {}
         for state, code in zip(states, codes, strict=True):
@@ -164,9 +163,10 @@ class Sandbox:
         stats.known = len(self._known)
         stats.restarts = sum(link.restarts for link in self._links)
         counters = [link.counters for link in self._links]
-        stats.live, stats.forks, stats.evictions, stats.replays = (
-            sum(counter[at] for counter in counters) for at in range(4)
-        )
+        stats.live = sum(counter[0] for counter in counters)
+        stats.forks = sum(counter[1] for counter in counters)
+        stats.evictions = sum(counter[2] for counter in counters)
+        stats.replays = sum(counter[3] for counter in counters)
         stats.broker_cpu_s = sum(counter[4] for counter in counters)
         return stats
 
@@ -180,7 +180,7 @@ class Sandbox:
     def _state(self, state: StateId) -> _Known:
         known = self._known.get(state)
         if known is None:
-            raise KeyError(f"state {state[:12]}… is unknown: it was released, or more than {self.remember} came after it")
+            raise KeyError(f"state {state[:12]}… is unknown: released, or {self.remember} came after it")
         if known.result.status is not Status.OK:
             raise KeyError(f"state {state[:12]}… does not exist: its step ended as {known.result.status}")
         return known

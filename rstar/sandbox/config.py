@@ -59,7 +59,7 @@ class SandboxConfig(_Model):
     )
     limits: Limits = Limits()
     workers: int | None = Field(None, ge=1, description="brokers; one per eight cores when absent")
-    concurrency: int | None = Field(None, ge=1, description="steps running at once in one broker; its cores when absent")
+    concurrency: int | None = Field(None, ge=1, description="steps running at once in a broker; its cores when absent")
     live_states: int | None = Field(None, ge=1, description="states kept as processes in all; from memory when absent")
     keep: Literal["auto", "never"] = Field("auto", description="never = every step replays its whole prefix")
 
@@ -72,7 +72,7 @@ class SandboxConfig(_Model):
         }
 
     def fingerprint(self) -> str:
-        """sha256 over the recipe, the interpreter and the versions of the preloaded packages; part of every state id."""
+        """sha256 over the recipe, the interpreter and the preloaded packages' versions; part of every state id."""
         packages = {}
         for module in self.preload:
             try:

@@ -115,7 +115,7 @@ class Link:
             self.waiting -= len(steps)
             self._asked.pop(request, None)
 
-    def send(self, message: object) -> None:
+    def send(self, message: Any) -> None:
         """Write one message; to a broker that is gone it is nothing."""
         if self._transport is not None:
             self._transport.write(pack(message))

@@ -13,7 +13,7 @@ from typing import Any
 from rstar.sandbox import landlock, seccomp
 
 NOBODY = 65534
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS, PR_SET_THP_DISABLE = 1, 8, 38, 41
+PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_NO_NEW_PRIVS = 1, 8, 15, 38
 CAP_DAC_READ_SEARCH = 2
 CAPABILITY_VERSION = 0x20080522
 
@@ -23,13 +23,13 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "seccomp": ("rlimits", "no_new_privs", "seccomp"),
     "strict": ("rlimits", "no_new_privs", "seccomp", "landlock", "uid"),
 }
-"""What each isolation level insists on. Above `rlimits`, layers beyond the level are applied where the machine has them."""
+"""What each isolation level insists on. All but `unsafe` also apply every further layer that the machine has."""
 
 REMEDY = {
     "rlimits": "needs Linux",
     "no_new_privs": "needs Linux 3.5 or newer",
-    "seccomp": "needs Linux on x86_64 or aarch64 with CONFIG_SECCOMP_FILTER (every Docker and Kubernetes default has it)",
-    "landlock": "needs Linux 5.13 or newer with `landlock` in lsm=, and a container profile that allows its system calls",
+    "seccomp": "needs Linux on x86_64 or aarch64 with CONFIG_SECCOMP_FILTER (Docker's default profile allows it)",
+    "landlock": "needs Linux 5.13 or newer with `landlock` in lsm=, and a container profile that allows its calls",
     "uid": "as root, needs CAP_SETUID and CAP_SETGID; or start rstar as an ordinary user",
 }
 
@@ -48,16 +48,16 @@ def readable_paths(runtime: list[str]) -> list[str]:
 
 
 def lock(config: dict[str, Any], cookie: int, c: ctypes.CDLL) -> Layers:
-    """Apply every layer that `config["isolation"]` allows and the machine has; say which ones hold."""
+    """Apply every layer that the machine has (none when unsafe); say which ones hold.
+
+    `config["without"]` names layers to do without, as on a machine that has none; for tests."""
     layers: Layers = {}
     wanted = config["isolation"]
     skip = set(config["without"])
     if wanted == "unsafe":
-        return {name: (False, "switched off: isolation is unsafe") for name in REMEDY}
+        return dict.fromkeys(REMEDY, (False, "switched off: isolation is unsafe"))
     _limit(config["limits"])
     layers["rlimits"] = (True, "address space, file size, open files, core dumps; CPU per step")
-    if wanted == "rlimits":
-        return layers | {name: (False, "switched off: isolation is rlimits") for name in REMEDY if name != "rlimits"}
     has_landlock = "landlock" not in skip and landlock.abi(c) > 0
     if "uid" not in skip:
         layers["uid"] = _drop_uid(config["runtime"], has_landlock, c)
@@ -69,13 +69,12 @@ def lock(config: dict[str, Any], cookie: int, c: ctypes.CDLL) -> Layers:
         version = landlock.restrict(readable_paths(config["runtime"]), c)
         layers["landlock"] = (True, f"ABI {version}: reads the Python runtime only")
     else:
-        layers["landlock"] = (False, "sealed instead: no file can be opened at all" if "landlock" not in skip else
-                              "left out on request")
+        layers["landlock"] = (False, "not in this kernel; sealed instead: no file can be opened at all")
     machine = os.uname().machine
     if "seccomp" in skip:
         layers["seccomp"] = (False, "left out on request")
     elif machine in seccomp.ARCHITECTURES:
-        sealed = not has_landlock and "landlock" not in skip
+        sealed = not has_landlock
         try:
             seccomp.install(seccomp.program(machine, cookie, sealed), c)
             layers["seccomp"] = (True, "allow-list" + (", sealed" if sealed else ""))
@@ -129,9 +128,9 @@ def _drop_uid(runtime: list[str], has_landlock: bool, c: ctypes.CDLL) -> tuple[b
         return False, f"still uid 0, without capabilities ({failure.strerror})"
     kept = keep_reading and _set_capabilities(1 << CAP_DAC_READ_SEARCH, c)
     if kept:
-        return True, f"uid {NOBODY}; {sys.base_prefix} is private to root, so reading past modes is kept, under Landlock"
+        return True, f"uid {NOBODY}; {sys.base_prefix} is private to root: reading past modes is kept, under Landlock"
     if not _reachable(runtime):
-        return True, f"uid {NOBODY}; {sys.base_prefix} is private to root, so only preloaded modules can be imported"
+        return True, f"uid {NOBODY}; {sys.base_prefix} is private to root: only preloaded modules can be imported"
     return True, f"uid {NOBODY}"
 
 

@@ -1,7 +1,7 @@
 """What runs inside a node: wait for a command, fork a child that is another node, or run one step in place.
 
-A node owns one channel (`NODE_FD`) and one module namespace. Everything it needs later is bound here at import, and this
-module has its own copy of the builtins, so a step that patches `builtins`, `os` or `sys.modules` hurts only itself.
+A node owns one channel (`NODE_FD`) and one module namespace. Everything it needs later is bound here at import, and
+this module has its own copy of the builtins, so a step that patches `builtins` or `os` hurts only itself.
 """
 
 import builtins
@@ -14,7 +14,7 @@ from _socket import CMSG_SPACE, socket
 from collections.abc import Callable
 from posix import _exit, close, dup2, getppid, write
 from resource import RLIMIT_AS, RLIMIT_CPU, getrlimit, setrlimit
-from time import process_time
+from time import thread_time
 from types import TracebackType
 from typing import Any
 
@@ -64,7 +64,7 @@ class EmptyInput(io.StringIO):
 
     asked = False
 
-    def readline(self, size: int | None = -1, /) -> str:
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]  # as in StringIO itself
         self.asked = True
         return ""
 
@@ -80,7 +80,7 @@ class Node:
         self.fork = fork
         self.in_child = in_child
         self.out_chars: int = limits["out_chars"]
-        self.cpu_s = int(limits["cpu_s"]) + 2
+        self.cpu_s = int(limits["cpu_s"]) * 2 + 2  # a backstop behind the broker's clock, which is exact
         self.buffer = limits["max_code"] + 64
         self.channel = socket(fileno=NODE_FD)
         self.depth = self.born = 0
@@ -95,12 +95,10 @@ class Node:
         self.space = main.__dict__
         self.sink = Sink(limits["hard_out"], self._overflow)
         self.errors = Sink(limits["hard_out"], self._overflow)
-        self.stdout = io.TextIOWrapper(self.sink, encoding="utf-8", errors="replace", newline="\n")
-        self.stderr = io.TextIOWrapper(self.errors, encoding="utf-8", errors="replace", newline="\n")
-        self.stdin = EmptyInput()
-        sys.stdout = sys.__stdout__ = self.stdout  # type: ignore[misc]
-        sys.stderr = sys.__stderr__ = self.stderr  # type: ignore[misc]
-        sys.stdin = sys.__stdin__ = self.stdin  # type: ignore[misc]
+        self.stdout, self.stderr, self.stdin = _text(self.sink), _text(self.errors), EmptyInput()
+        for name, stream in (("stdout", self.stdout), ("stderr", self.stderr), ("stdin", self.stdin)):
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
     def serve(self) -> None:
         """Obey the broker until its end of the channel closes. Never returns."""
@@ -135,7 +133,7 @@ class Node:
 
     def _run(self, message: bytes) -> None:
         _, keep, self.nonce = RUN_HEAD.unpack_from(message)
-        self.began = process_time() if self.depth > self.born else 0.0  # a fork's clock starts with it
+        self.began = thread_time() if self.depth > self.born else 0.0  # a fork's clock starts with it
         self.depth += 1
         soft = self.cpu_s
         setrlimit(RLIMIT_CPU, (soft, soft + 60))
@@ -231,7 +229,8 @@ class Node:
         if error is not None:
             told = _clip(error, 1000)[0].encode("utf-8", "replace")
             flags |= HAS_ERROR
-        head = RESULT.pack(b"R", self.nonce, status, flags, line, process_time() - self.began, len(stdout), len(shown), len(told))
+        cpu_s = thread_time() - self.began
+        head = RESULT.pack(b"R", self.nonce, status, flags, line, cpu_s, len(stdout), len(shown), len(told))
         self._send(head + stdout + shown + told)
 
     def _send(self, message: bytes) -> None:
@@ -239,6 +238,10 @@ class Node:
             write(NODE_FD, message)
         except OSError:
             _exit(LOST_CHANNEL)
+
+
+def _text(sink: Any) -> io.TextIOWrapper:
+    return io.TextIOWrapper(sink, encoding="utf-8", errors="replace", newline="\n")
 
 
 def _split(tree: Any) -> tuple[Module, Expression | None]:
@@ -275,7 +278,7 @@ def _clip(text: str, limit: int) -> tuple[str, int]:
     if len(text) <= limit:
         return text, 0
     half = max(0, (limit - 5) // 2)
-    return f"{text[:half]}\n...\n{text[len(text) - half:]}", TRUNCATED
+    return f"{text[:half]}\n...\n{text[len(text) - half :]}", TRUNCATED
 
 
 def still_ours(broker: int) -> bool:

@@ -1,7 +1,7 @@
 """The seccomp filter: an allow-list in the kernel's classic BPF; everything else fails with EPERM.
 
 A refused call is a `PermissionError` in the step, not a crash. The one `clone` that is allowed is the tree's own: exact
-flags, and a random 64-bit cookie in the call's unused sixth argument, so `os.fork`, threads and `subprocess` stay refused.
+flags, and a random 64-bit cookie in the call's unused sixth argument; `os.fork`, threads and `subprocess` are refused.
 """
 
 import ctypes

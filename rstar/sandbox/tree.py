@@ -1,32 +1,37 @@
 """The execution tree as the broker sees it: live nodes, running steps, the clock, eviction and rebuilding by replay."""
 
-import errno
 import os
 import time
-from _socket import AF_UNIX, SCM_RIGHTS, SOCK_SEQPACKET, SOL_SOCKET, socket, socketpair
+from _socket import SCM_RIGHTS, SOL_SOCKET, socket
 from array import array
 from collections import OrderedDict, deque
 from select import EPOLLIN, epoll
-from signal import SIGKILL, SIGXCPU
 from typing import Any
 
-from rstar.sandbox.wire import (
-    CODE,
-    FORK,
-    FORKED,
-    HAS_ERROR,
-    HAS_VALUE,
-    LOST_CHANNEL,
-    MAX_RESULT,
-    RESULT,
-    RUN,
-    RUN_HEAD,
-    TRUNCATED,
-    digest,
+from rstar.sandbox.process import (
+    HIDING,
+    INFRA,
+    OK,
+    ROOT,
+    Job,
+    Node,
+    cause_of_death,
+    channel_pair,
+    cpu_clock,
+    kill,
+    parse,
+    short_of_memory,
+    wait,
+    waited,
 )
+from rstar.sandbox.wire import CODE, FORK, FORKED, MAX_RESULT, RUN, RUN_HEAD, digest
 
-ROOT = "root"
-OK, INFRA = CODE["ok"], CODE["infra"]
+NOBODY = -2
+"""The request of a job that rebuilds an evicted state."""
+
+MEMORY_CHECK = 32
+"""The machine's memory is looked at after so many forks."""
+
 STARVED = 10
 """A step that the machine keeps waiting for this many wall limits is given up as infra."""
 
@@ -35,52 +40,6 @@ SAMPLE = 8
 
 Result = tuple[int, str, str | None, str | None, bool, float, float, int]
 """status, stdout, value, error, truncated, CPU seconds, seconds, steps replayed for it."""
-
-
-class Job:
-    """One step to run: which request asked, what state it makes, and from which live state (None: told later)."""
-
-    __slots__ = ("chain", "code", "index", "keep", "parent", "replayed", "request", "retried", "state")
-
-    def __init__(self, request: int, index: int, state: str, code: str, keep: bool, parent: str | None):
-        self.request = request
-        self.index = index
-        self.state = state
-        self.code = code
-        self.keep = keep
-        self.parent = parent if parent is not None else ROOT
-        self.chain: list[tuple[str, int]] = []
-        self.replayed = 0
-        self.retried = False
-
-
-class Node:
-    """One process. `job` is set while it runs; `births` counts forks it has been asked for and not yet confirmed."""
-
-    __slots__ = (
-        "births", "check_at", "cost", "cpu_from", "doomed", "job", "nonce", "pid", "replied", "sock", "source",
-        "stash", "started", "state", "step", "waited_from",
-    )  # fmt: skip
-
-    def __init__(self, pid: int, sock: socket, source: "Node | None"):
-        self.pid = pid
-        self.sock = sock
-        self.source = source
-        self.births: deque[Node] = deque()
-        self.job: Job | None = None
-        self.state: str | None = None
-        self.step = 0
-        self.nonce = b""
-        self.started = self.check_at = self.cpu_from = self.waited_from = self.cost = 0.0
-        self.stash: list[bytes] = []
-        self.replied = False
-        self.doomed = False
-
-
-def channel_pair() -> tuple[socket, socket]:
-    """A broker's end and a node's end; one write is one message."""
-    ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
-    return ours, theirs
 
 
 class Tree:
@@ -113,22 +72,24 @@ class Tree:
         self.by_fd[sock.fileno()] = root
         self.poll.register(sock.fileno(), EPOLLIN)
 
-    def submit(self, job: Job) -> None:
-        """Queue a step whose parent is live (should it be evicted meanwhile, the job comes back as infra)."""
+    def submit(self, job: Job, state: str) -> None:
+        """Queue a step on top of a live state."""
         size = len(job.code.encode("utf-8", "surrogatepass"))
         if size > self.max_code:
             text = f"SyntaxError: the step has {size} bytes of code, more than {self.max_code}"
-            self.finished.append((job, (CODE["syntax"], "", None, text, False, 0.0, 0.0, 0)))
+            self._answer(job, CODE["syntax"], text)
             return
+        job.source = self.live[state]
+        job.source.wanted += 1
         self.pending.append(job)
         self._dispatch()
 
     def submit_after(self, job: Job, parent: str, chain: list[tuple[str, str, int]]) -> None:
-        """Queue a step whose parent has to be rebuilt: `chain` holds (state, code, digest) from the root to it."""
+        """Queue a step whose parent is not live: `chain` holds (state, code, digest) from the root to it."""
         if self.never:
             job.chain = [(code, check) for _, code, check in chain]
             job.replayed = len(chain)
-            self.submit(job)
+            self.submit(job, ROOT)
             return
         waiting = self.rebuilding.get(parent)
         if waiting is not None:
@@ -139,12 +100,11 @@ class Tree:
         for index, (state, _, _) in enumerate(chain):
             if state in self.live:
                 start, at = state, index + 1
-        rest = chain[at:]
-        rebuild = Job(-2, 0, parent, rest[-1][1], True, start)
-        rebuild.chain = [(code, check) for _, code, check in rest]
-        rebuild.chain, rebuild.replayed = rebuild.chain[:-1], rest[-1][2]
-        self.pending.append(rebuild)
-        self._dispatch()
+        *before, (_, code, check) = chain[at:]
+        rebuild = Job(NOBODY, 0, parent, code, True)
+        rebuild.chain = [(code, check) for _, code, check in before]
+        rebuild.expected = check
+        self.submit(rebuild, start)
 
     def hear(self, fd: int) -> None:
         """A node has something to say, or is gone."""
@@ -193,7 +153,7 @@ class Tree:
         """The end: kill every node and wait for them."""
         for node in self.by_fd.values():
             if node.pid:
-                _kill(node.pid)
+                kill(node.pid)
         for node in self.by_fd.values():
             node.sock.close()
         while True:
@@ -211,22 +171,24 @@ class Tree:
     def _dispatch(self) -> None:
         while self.pending and len(self.running) < self.slots:
             job = self.pending.popleft()
-            parent = self.live.get(job.parent)
-            if parent is None:
-                self._answer(job, INFRA, "the parent state was evicted while the step waited")
-                continue
-            self._fork(parent, job)
+            parent = job.source
+            assert parent is not None
+            parent.wanted -= 1
+            if parent.state is None:
+                self._answer(job, INFRA, "the parent state was lost while the step waited")
+            else:
+                self._fork(parent, job)
 
     def _fork(self, parent: Node, job: Job) -> None:
         try:
             ours, theirs = channel_pair()
         except OSError as failure:
-            self._answer(job, INFRA, f"the broker has no descriptor left ({failure.strerror})")
+            self._again(job, f"the broker has no descriptor left ({failure.strerror})")
             return
         node = Node(0, ours, parent)
         node.job = job
-        if job.parent != ROOT:
-            self.live.move_to_end(job.parent)
+        if parent.state is not None:
+            self.live.move_to_end(parent.state)
         node.cost = parent.cost
         fd = ours.fileno()
         self.by_fd[fd] = node
@@ -254,7 +216,7 @@ class Tree:
         node.started = time.monotonic()
         node.check_at = node.started + min(self.cpu_s, self.wall_s)
         if node.pid:
-            node.cpu_from, node.waited_from = _cpu(node.pid), _waited(node.pid)
+            node.cpu_from, node.waited_from = cpu_clock(node.pid), waited(node.pid)
         try:
             node.sock.send(RUN_HEAD.pack(RUN, keep, node.nonce) + code.encode("utf-8", "surrogatepass"))
         except OSError:  # it died since; the end of its channel tells
@@ -269,16 +231,12 @@ class Tree:
             job = node.job
             self._forget(node)
             if job is not None:
-                if error in (errno.EAGAIN, errno.ENOMEM) and not job.retried and self._evict():
-                    job.retried = True
-                    self.pending.appendleft(job)
-                else:
-                    self._answer(job, INFRA, f"fork failed: {os.strerror(error)}")
+                self._again(job, f"fork failed: {os.strerror(error)}")
         else:
             node.pid = pid
-            node.source = None
+            node.parent = None
             if node.doomed:
-                _kill(pid)
+                kill(pid)
             for stashed in node.stash:
                 if stashed:
                     self._replied(node, stashed)
@@ -286,29 +244,39 @@ class Tree:
                     self._bury(node)
             node.stash = []
         if parent.doomed and not parent.births:
-            _kill(parent.pid)
+            kill(parent.pid)
+
+    def _again(self, job: Job, reason: str) -> None:
+        """The machine is short of something: make room and try once more."""
+        source = job.source
+        if not job.retried and source is not None and source.state is not None and self._evict():
+            job.retried = True
+            source.wanted += 1
+            self.pending.appendleft(job)
+        else:
+            self._answer(job, INFRA, reason)
 
     def _replied(self, node: Node, message: bytes) -> None:
         job = node.job
         if job is None:
             self._tampered(node)
             return
-        parsed = _parse(message, node.nonce)
+        parsed = parse(message, node.nonce)
         if parsed is None:
             self._tampered(node)
             return
         status, stdout, value, error, truncated, cpu = parsed
         wall = time.monotonic() - node.started
         node.cost += cpu
-        rebuilding = job.request == -2
-        if node.step < len(job.chain) or rebuilding:
+        prefix = node.step < len(job.chain)
+        expected = job.chain[node.step][1] if prefix else job.expected
+        if expected is not None:
             self.replays += 1
-            expected = job.chain[node.step][1] if node.step < len(job.chain) else job.replayed
-            if status == INFRA or expected != digest(status, stdout, value):
+            if expected != digest(status, stdout, value):
                 self._verdict(node, CODE["nondeterministic"], "replaying a step of the prefix gave another result")
                 self._discard(node)
                 return
-            if node.step < len(job.chain):
+            if prefix:
                 node.step += 1
                 self._instruct(node)
                 return
@@ -318,14 +286,14 @@ class Tree:
         if kept and job.state not in self.live:
             node.state = job.state
             self.live[job.state] = node
-            if len(self.live) > self.cap + 1:
-                self._evict()
         elif kept:
             self._retire(node)
-        if rebuilding:
+        if expected is not None:
             self._rebuilt(job, None)
         else:
             self.finished.append((job, (status, stdout, value, error, truncated, cpu, wall, job.replayed)))
+        if kept:
+            self._make_room()  # after the steps that wait for a rebuilt state have claimed it
         self._dispatch()
 
     def _tampered(self, node: Node) -> None:
@@ -337,16 +305,17 @@ class Tree:
 
     def _bury(self, node: Node) -> None:
         """The node's end is closed: it exited, was killed, or its step closed every descriptor."""
-        if node.pid == 0 and node.source is not None and not node.source.doomed and node in node.source.births:
+        if node.pid == 0 and node.parent is not None and node in node.parent.births:
             node.stash.append(b"")
             self.poll.unregister(node.sock.fileno())
             return
         self._forget(node)
-        status, cpu, hid = _wait(node.pid, patient=node.job is not None)
+        status, cpu, hid = wait(node.pid, patient=node.job is not None)
         if node.state is not None:
-            self.live.pop(node.state, None)
+            del self.live[node.state]
             if node.state == ROOT:
                 raise SystemExit(3)  # nothing can be forked any more: the client starts another broker
+            node.state = None
         for child in node.births:
             job, child.job = child.job, None
             self._forget(child)
@@ -354,7 +323,7 @@ class Tree:
                 self._answer(job, INFRA, "the parent state's process died")
         if node.job is not None:
             node.cost += cpu
-            self._verdict(node, *(HIDING if hid else _cause_of_death(status, node.pid)))
+            self._verdict(node, *(HIDING if hid else cause_of_death(status, node.pid)))
         self._dispatch()
 
     def _check(self, node: Node, now: float) -> None:
@@ -366,12 +335,12 @@ class Tree:
                 self._verdict(node, INFRA, "the machine did not start the step in time")
                 self._discard(node)
             return
-        replay = node.step < len(job.chain) or job.request == -2
+        replay = node.step < len(job.chain) or job.expected is not None
         cpu_limit = self.cpu_s * 2 + 1 if replay else self.cpu_s
         wall_limit = self.wall_s * 2 + 1 if replay else self.wall_s
-        cpu = _cpu(node.pid) - node.cpu_from
+        cpu = cpu_clock(node.pid) - node.cpu_from
         elapsed = now - node.started
-        own = elapsed - max(0.0, _waited(node.pid) - node.waited_from)
+        own = elapsed - max(0.0, waited(node.pid) - node.waited_from)
         if cpu >= cpu_limit:
             self._verdict(node, CODE["timeout_cpu"], f"TimeoutError: more than {cpu_limit:g} s of CPU time")
         elif own >= wall_limit:
@@ -389,12 +358,12 @@ class Tree:
         job, node.job = node.job, None
         self.running.pop(node, None)
         if job is not None:
-            cpu = _cpu(node.pid) - node.cpu_from if node.pid else 0.0
+            cpu = cpu_clock(node.pid) - node.cpu_from if node.pid else 0.0
             wall = time.monotonic() - node.started
             self._answer(job, status, error, max(cpu, 0.0), wall)
 
     def _answer(self, job: Job, status: int, error: str, cpu: float = 0.0, wall: float = 0.0) -> None:
-        if job.request == -2:
+        if job.request == NOBODY:
             self._rebuilt(job, (status, error))
         else:
             self.finished.append((job, (status, "", None, error, False, cpu, wall, job.replayed)))
@@ -402,19 +371,26 @@ class Tree:
     def _rebuilt(self, job: Job, failure: tuple[int, str] | None) -> None:
         for waiting in self.rebuilding.pop(job.state, []):
             if failure is None:
-                waiting.parent = job.state
                 waiting.replayed = len(job.chain) + 1
-                self.submit(waiting)
+                self.submit(waiting, job.state)
             else:
                 status = INFRA if failure[0] == INFRA else CODE["nondeterministic"]
                 self._answer(waiting, status, failure[1])
+
+    def _make_room(self) -> None:
+        """Keep the live states under their cap, and fewer when the machine runs short of memory."""
+        if len(self.live) > self.cap + 1:
+            self._evict()
+        if self.forks % MEMORY_CHECK == 0 and short_of_memory():
+            for _ in range(len(self.live) // 8):
+                self._evict()
 
     def _evict(self) -> bool:
         """End the cheapest of the least recently used idle states; False when there is none."""
         best = None
         seen = 0
         for state, node in self.live.items():
-            if state == ROOT or node.births:
+            if state == ROOT or node.births or node.wanted:
                 continue
             if best is None or node.cost < best.cost:
                 best = node
@@ -439,7 +415,7 @@ class Tree:
         """Kill now; the process is waited for when its end of the channel closes."""
         node.doomed = True
         if node.pid:
-            _kill(node.pid)
+            kill(node.pid)
 
     def _forget(self, node: Node) -> None:
         fd = node.sock.fileno()
@@ -449,87 +425,3 @@ class Tree:
                 self.poll.unregister(fd)
             node.sock.close()
         self.running.pop(node, None)
-
-
-def _parse(message: bytes, nonce: bytes) -> tuple[int, str, str | None, str | None, bool, float] | None:
-    """The node's report; None when it is not one."""
-    if len(message) < RESULT.size:
-        return None
-    kind, echoed, status, flags, line, cpu, n_out, n_value, n_error = RESULT.unpack_from(message)
-    if kind != b"R" or echoed != nonce or status >= INFRA or len(message) != RESULT.size + n_out + n_value + n_error:
-        return None
-    if not 0.0 <= cpu < 1e6:
-        return None
-    at = RESULT.size
-    stdout = message[at : at + n_out].decode("utf-8", "replace")
-    at += n_out
-    value = message[at : at + n_value].decode("utf-8", "replace") if flags & HAS_VALUE else None
-    at += n_value
-    error = message[at:].decode("utf-8", "replace") if flags & HAS_ERROR else None
-    if error is not None and line > 0:
-        error = f"{error} (line {line})"
-    return status, stdout, value, error, bool(flags & TRUNCATED), cpu
-
-
-HIDING = (CODE["crashed"], "the step closed the sandbox's own channel")
-
-
-def _wait(pid: int, patient: bool) -> tuple[int, float, bool]:
-    """Wait for a child whose channel has closed: wait status, CPU seconds, and whether it had to be killed.
-
-    A dying process closes its files a moment before it can be waited for. `patient` gives it that moment, to tell it
-    from one that closed its channel and runs on; where that does not matter it is killed, which changes nothing for a
-    process that is exiting already.
-    """
-    if not pid:
-        return 0, 0.0, False
-    try:
-        for _ in range(50 if patient else 0):
-            found, status, usage = os.wait4(pid, os.WNOHANG)
-            if found:
-                return status, usage.ru_utime + usage.ru_stime, False
-            time.sleep(0.001)
-        _kill(pid)
-        _, status, usage = os.wait4(pid, 0)
-    except ChildProcessError:
-        return 0, 0.0, False
-    return status, usage.ru_utime + usage.ru_stime, patient
-
-
-def _cause_of_death(status: int, pid: int) -> tuple[int, str]:
-    if not pid:
-        return INFRA, "the node ended before it was known"
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        if number == SIGXCPU:
-            return CODE["timeout_cpu"], "TimeoutError: out of CPU time"
-        if number == SIGKILL:
-            return INFRA, "the machine killed the step"
-        return CODE["crashed"], f"the interpreter died of signal {number}"
-    if os.WEXITSTATUS(status) == LOST_CHANNEL:
-        return HIDING
-    return CODE["exit"], f"the process exited with code {os.WEXITSTATUS(status)}"
-
-
-def _cpu(pid: int) -> float:
-    """CPU seconds of a process so far, from the kernel's clock for it."""
-    try:
-        return time.clock_gettime((~pid << 3) | 2)
-    except OSError:
-        return 0.0
-
-
-def _waited(pid: int) -> float:
-    """Seconds a process was ready to run and had no processor; 0 where the kernel does not tell."""
-    try:
-        with open(f"/proc/{pid}/schedstat", "rb") as file:
-            return int(file.read().split()[1]) / 1e9
-    except (OSError, IndexError):
-        return 0.0
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, SIGKILL)
-    except ProcessLookupError:
-        return

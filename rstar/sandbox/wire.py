@@ -41,8 +41,8 @@ FORKED = Struct("<cii")
 """Node to broker after FORK: b"P", the child's pid (-1 when it failed), errno."""
 
 RESULT = Struct("<c8sBBidIII")
-"""Node to broker after RUN: b"R", nonce, status, flags, error line (-1: none), CPU seconds, lengths of stdout, value and
-error; then these texts."""
+"""Node to broker after RUN: b"R", nonce, status, flags, error line (-1: none), CPU seconds, and the lengths of stdout,
+value and error; then these texts."""
 
 TRUNCATED = 1
 HAS_VALUE = 2
@@ -52,8 +52,8 @@ MAX_RESULT = 1 << 17
 FRAME = Struct("<I")
 
 
-def pack(message: object) -> bytes:
-    """One frame between client and broker. Marshal, because both ends are this very interpreter and trust each other."""
+def pack(message: Any) -> bytes:
+    """One frame between client and broker. Marshal: both ends are this very interpreter and trust each other."""
     body = marshal.dumps(message)
     return FRAME.pack(len(body)) + body
 

@@ -1,0 +1,171 @@
+"""One process of the tree as the broker sees it: its record, its report, the kernel's clocks for it, and its death."""
+
+import os
+import time
+from _socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
+from collections import deque
+from signal import SIGKILL, SIGXCPU
+
+from rstar.sandbox.wire import CODE, HAS_ERROR, HAS_VALUE, LOST_CHANNEL, RESULT, TRUNCATED
+
+ROOT = "root"
+OK, INFRA = CODE["ok"], CODE["infra"]
+
+
+class Job:
+    """One step to run. `request` and `index` say who asked (nobody, for the rebuilding of an evicted state), `state`
+    is what it makes, `source` the live node it starts from, `chain` the prefix (code, digest) to replay first in the
+    same process. `expected` is the digest that the step itself must show when it is a replay too."""
+
+    __slots__ = ("chain", "code", "expected", "index", "keep", "replayed", "request", "retried", "source", "state")
+
+    def __init__(self, request: int, index: int, state: str, code: str, keep: bool):
+        self.request = request
+        self.index = index
+        self.state = state
+        self.code = code
+        self.keep = keep
+        self.source: Node | None = None
+        self.chain: list[tuple[str, int]] = []
+        self.expected: int | None = None
+        self.replayed = 0
+        self.retried = False
+
+
+class Node:
+    """One process. `job` is set while it runs, `state` while others may start from it; `births` are the forks it was
+    asked for and has not confirmed, `wanted` the steps that wait to be forked from it, `cost` the CPU seconds of its
+    path; `parent` is set until its birth is confirmed."""
+
+    __slots__ = (
+        "births",
+        "check_at",
+        "cost",
+        "cpu_from",
+        "doomed",
+        "job",
+        "nonce",
+        "parent",
+        "pid",
+        "sock",
+        "started",
+        "stash",
+        "state",
+        "step",
+        "waited_from",
+        "wanted",
+    )
+
+    def __init__(self, pid: int, sock: socket, parent: "Node | None"):
+        self.pid = pid
+        self.sock = sock
+        self.parent = parent
+        self.births: deque[Node] = deque()
+        self.job: Job | None = None
+        self.state: str | None = None
+        self.step = 0
+        self.nonce = b""
+        self.started = self.check_at = self.cpu_from = self.waited_from = self.cost = 0.0
+        self.stash: list[bytes] = []
+        self.wanted = 0
+        self.doomed = False
+
+
+def channel_pair() -> tuple[socket, socket]:
+    """A broker's end and a node's end; one write is one message."""
+    ours, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+    return ours, theirs
+
+
+def parse(message: bytes, nonce: bytes) -> tuple[int, str, str | None, str | None, bool, float] | None:
+    """The node's report; None when it is not one."""
+    if len(message) < RESULT.size:
+        return None
+    kind, echoed, status, flags, line, cpu, n_out, n_value, n_error = RESULT.unpack_from(message)
+    if kind != b"R" or echoed != nonce or status >= INFRA or len(message) != RESULT.size + n_out + n_value + n_error:
+        return None
+    if not 0.0 <= cpu < 1e6:
+        return None
+    at = RESULT.size
+    stdout = message[at : at + n_out].decode("utf-8", "replace")
+    at += n_out
+    value = message[at : at + n_value].decode("utf-8", "replace") if flags & HAS_VALUE else None
+    at += n_value
+    error = message[at:].decode("utf-8", "replace") if flags & HAS_ERROR else None
+    if error is not None and line > 0:
+        error = f"{error} (line {line})"
+    return status, stdout, value, error, bool(flags & TRUNCATED), cpu
+
+
+HIDING = (CODE["crashed"], "the step closed the sandbox's own channel")
+
+
+def wait(pid: int, patient: bool) -> tuple[int, float, bool]:
+    """Wait for a child whose channel has closed: wait status, CPU seconds, and whether it had to be killed.
+
+    A dying process closes its files a moment before it can be waited for. `patient` gives it that moment, to tell it
+    from one that closed its channel and runs on; where that does not matter it is killed, which changes nothing for a
+    process that is exiting already.
+    """
+    if not pid:
+        return 0, 0.0, False
+    try:
+        for _ in range(50 if patient else 0):
+            found, status, usage = os.wait4(pid, os.WNOHANG)
+            if found:
+                return status, usage.ru_utime + usage.ru_stime, False
+            time.sleep(0.001)
+        kill(pid)
+        _, status, usage = os.wait4(pid, 0)
+    except ChildProcessError:
+        return 0, 0.0, False
+    return status, usage.ru_utime + usage.ru_stime, patient
+
+
+def cause_of_death(status: int, pid: int) -> tuple[int, str]:
+    if not pid:
+        return INFRA, "the node ended before it was known"
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        if number == SIGXCPU:
+            return CODE["timeout_cpu"], "TimeoutError: out of CPU time"
+        if number == SIGKILL:
+            return INFRA, "the machine killed the step"
+        return CODE["crashed"], f"the interpreter died of signal {number}"
+    if os.WEXITSTATUS(status) == LOST_CHANNEL:
+        return HIDING
+    return CODE["exit"], f"the process exited with code {os.WEXITSTATUS(status)}"
+
+
+def cpu_clock(pid: int) -> float:
+    """CPU seconds of a process so far, from the kernel's clock for it."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0
+
+
+def waited(pid: int) -> float:
+    """Seconds a process was ready to run and had no processor; 0 where the kernel does not tell."""
+    try:
+        with open(f"/proc/{pid}/schedstat", "rb") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
+def kill(pid: int) -> None:
+    try:
+        os.kill(pid, SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def short_of_memory() -> bool:
+    """Less than a tenth of the machine's memory is left."""
+    try:
+        with open("/proc/meminfo", "rb") as file:
+            rows = dict(line.split(b":") for line in file)
+        return int(rows[b"MemAvailable"].split()[0]) * 10 < int(rows[b"MemTotal"].split()[0])
+    except (OSError, KeyError):
+        return False
