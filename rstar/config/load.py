@@ -13,12 +13,13 @@ from rstar.errors import ConfigError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load(kind: type[Model], sources: Sequence[str | Path]) -> Model:
+def load(kind: type[Model], sources: Sequence[str | Path], under: dict[str, Any] | None = None) -> Model:
     """A validated config from files and overrides in any order: `a.yaml b.yaml search.rollouts=32`.
 
-    A source with an equals sign is an override, its value read as YAML; all others are files. Raises ConfigError.
+    A source with an equals sign is an override, its value read as YAML; all others are files. `under` is what they are
+    laid over. Raises ConfigError.
     """
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = under or {}
     files: list[str] = []
     for source in sources:
         text = str(source)

@@ -99,7 +99,7 @@ class SelectConfig(Config):
     min_edit_distance: int = Field(0, ge=0)
     """Least edit distance between the texts of a pair."""
     pool: Literal["round", "newest"] = "round"
-    """SFT data: this round's trajectories, or for each problem the newest there are, the bootstrap's included."""
+    """Rows and pairs of this round alone, or for each problem the newest there are, the bootstrap's included."""
 
 
 class GradingConfig(Config):

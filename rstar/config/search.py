@@ -33,7 +33,7 @@ class MctsConfig(SamplingConfig):
     annotation: Literal["terminal", "ppm"] = "terminal"
     """Where Q-values start: at zero (terminal-guided), or at the PPM's score (PPM-augmented)."""
     answer: Literal["best", "vote"] = "best"
-    """How the tree answers when the reference is hidden: the best-scored trajectory, or a vote among the `top_k` best."""
+    """How the tree answers when the reference is hidden: its best-scored trajectory, or a vote of the `top_k` best."""
     top_k: int = Field(8, ge=1)
     """Trajectories that vote, best-scored first."""
 

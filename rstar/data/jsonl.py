@@ -33,12 +33,17 @@ class DemonstrationRow(ProblemRow):
 def rows(path: Path, kind: type[Row]) -> Iterator[tuple[int, Row]]:
     """(line number, row) of each line that is not empty. Raises InputError on the first that is wrong."""
     for number, value in objects(path):
-        try:
-            yield number, kind.model_validate(value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "line"
-            raise InputError(f"{path}, line {number}, field {field!r}: {first['msg']}") from error
+        yield number, validated(path, number, value, kind)
+
+
+def validated(path: Path, number: int, value: dict[str, Any], kind: type[Row]) -> Row:
+    """One object as a row. Raises InputError that names file, line and field."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "line"
+        raise InputError(f"{path}, line {number}, field {field!r}: {first['msg']}") from error
 
 
 def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from rstar.answers.exact import canonical
+from rstar.answers.vote import normal_form
 from rstar.config.search import GreedyConfig, MctsConfig
 from rstar.core.tree import Node, Terminal, Tree
 
@@ -25,7 +25,7 @@ def vote(tree: Tree, leaves: list[int]) -> int:
     """The first leaf of the largest class of equal answers; the class that came first wins ties."""
     classes: dict[str, list[int]] = defaultdict(list)
     for leaf in leaves:
-        classes[canonical(tree.nodes[leaf].answer or "")].append(leaf)
+        classes[normal_form(tree.nodes[leaf].answer or "")].append(leaf)
     return max(classes.values(), key=len)[0]
 
 

@@ -25,7 +25,9 @@ def greedy_stage(cfg: RunConfig, number: int, model: Path, folder: Path, label: 
     """Greedy solutions of every held-out problem by the checkpoint of the stage `model`."""
     how = GreedyConfig(max_depth=cfg.evaluate.max_depth, max_tokens=cfg.evaluate.max_tokens)
     made, manifest = problems(cfg)
-    return _solve(cfg, how, made.test, content(manifest), {"policy": model}, folder, f"round {number} {label}", progress)
+    return evaluation(
+        cfg, how, made.test, content(manifest), {"policy": model}, folder, f"round {number} {label}", progress
+    )
 
 
 def guided_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest | None:
@@ -42,7 +44,7 @@ def guided_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest | 
     made, manifest = problems(cfg)
     asked = first_of_each_level(made.test, cfg.evaluate.search_problems)
     label = f"round {number} search of held-out problems"
-    return _solve(cfg, how, asked, content(manifest), models, paths.eval_search, label, progress)
+    return evaluation(cfg, how, asked, content(manifest), models, paths.eval_search, label, progress)
 
 
 def first_of_each_level(items: list[Problem], count: int | None) -> list[Problem]:
@@ -58,7 +60,7 @@ def first_of_each_level(items: list[Problem], count: int | None) -> list[Problem
     return chosen
 
 
-def _solve(
+def evaluation(
     cfg: RunConfig,
     how: MctsConfig | GreedyConfig,
     asked: list[Problem],
@@ -68,6 +70,10 @@ def _solve(
     label: str,
     progress: Progress,
 ) -> Manifest:
+    """Search problems with the references hidden, by the checkpoints of the stages `models`, and count what is right.
+
+    `source` identifies where the problems come from.
+    """
     inputs = {"problems": source, **{name: required(path).fingerprint for name, path in models.items()}}
     recipe = {"search": how.model_dump(mode="json"), "problems": len(asked), **shared_recipe(cfg)}
     with stage(folder, "evaluate", recipe, inputs) as it:

@@ -53,7 +53,7 @@ def start(cfg: RunConfig, number: int) -> None:
     resolved = cfg.model_dump(mode="json")
     if paths.run.exists():
         known = orjson.loads(paths.run.read_bytes())["config"]
-        changed = [line for line in differences(_identity(known), _identity(resolved))]
+        changed = list(differences(_identity(known), _identity(resolved)))
         if changed:
             raise RecipeDrift(
                 f"{paths.run}: this run was started with another recipe: {'; '.join(changed[:8])}. Give the run another"
@@ -68,7 +68,7 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
     """Round 1: the bootstrap searches its problems. Later: the last round's policy (and PPM) the training problems."""
     how = cfg.rounds[number - 1]
     paths = paths_of(cfg)
-    made, manifest = problems(cfg)
+    _, manifest = problems(cfg)
     inputs = {"problems": content(manifest)}
     first = number == 1
     guided = how.search.annotation == "ppm"

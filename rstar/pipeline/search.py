@@ -51,7 +51,7 @@ class Pass:
     def search(self, problem: Problem, run_seed: int) -> Search[Tree]:
         """The generator that searches one problem."""
         asked = problem.hidden() if self.hidden else problem
-        tree = yield from STRATEGIES[self.cfg.kind](
+        tree: Tree = yield from STRATEGIES[self.cfg.kind](
             asked, self.prompts, self.cfg, Seeds(run_seed, problem.id, self.attempt)
         )
         tree.attempt = self.attempt
@@ -114,7 +114,7 @@ async def _search_stage(
     files: dict[str, int | None] = {}
     failures = _Failures(it.folder / FAILURES)
     async with AsyncExitStack() as stack:
-        lanes: dict[str, Lane] | None = None
+        alive: tuple[dict[str, Lane], Sandbox] | None = None
         for one in passes:
             asked = unsolved(it.folder / TREES, problems, before=one.attempt)
             store = TreeStore(it.folder / TREES, [p.id for p in asked], f"pass-{one.attempt}")
@@ -123,8 +123,9 @@ async def _search_stage(
             name = label if one.attempt == 0 else f"{label}, retry {one.attempt}"
             progress(name, len(store.done), len(asked))
             if owed:
-                if lanes is None:
-                    lanes, sandbox = await stack.enter_async_context(world(cfg, models))
+                if alive is None:
+                    alive = await stack.enter_async_context(world(cfg, models))
+                lanes, sandbox = alive
                 searches = ((p.id, one.search(p, cfg.seed)) for p in asked if p.id in owed)
                 async for outcome in Driver(lanes, cfg.runtime.max_live).run(searches):
                     if outcome.error is None and outcome.result is not None:
@@ -207,7 +208,9 @@ class _Failures:
 
     def first(self) -> str:
         """The first failure, for a message."""
-        return next((f"{r['problem']}: {r['boundary']}: {r['error']}" for r in self.rows.values()), "no reason recorded")
+        return next(
+            (f"{r['problem']}: {r['boundary']}: {r['error']}" for r in self.rows.values()), "no reason recorded"
+        )
 
     def _write(self) -> None:
         rows = [self.rows[key] for key in sorted(self.rows)]

@@ -54,7 +54,7 @@ PAIR_SCHEMA = pa.schema(
 def select_stage(cfg: RunConfig, number: int, ids: Sequence[str], search: Manifest, progress: Progress) -> Manifest:
     """Trees of round `number` -> sft.parquet, pairs.parquet and trust.json.
 
-    With `select.pool: newest` the rows of problems that this round did not solve are carried over from the last one.
+    With `select.pool: newest` the rows of problems for which this round has no new ones are carried over from the last.
     """
     paths = paths_of(cfg).round(number)
     how = cfg.rounds[number - 1].select
@@ -112,6 +112,7 @@ def _write(
     funnel = _Funnel(Counter())
     kinds: Counter[str] = Counter()
     solved: set[str] = set()
+    paired: set[str] = set()
     with Writer(it.folder / SFT, SFT_SCHEMA) as sft, Writer(it.folder / PAIRS, PAIR_SCHEMA) as preferences:
         for done, trees in enumerate(groups, start=1):
             problem = trees[0].problem
@@ -135,18 +136,17 @@ def _write(
                 )
             for pair in pairs(trees, rule):
                 kinds[pair.kind] += 1
+                paired.add(problem.id)
                 row = {name: getattr(pair, name) for name in PAIR_SCHEMA.names if name != "prompt"}
                 preferences.add({**row, "prompt": prompt})
             progress(f"round {number} select", done, total)
-        fresh = sft.rows
+        fresh = {"sft_fresh": sft.rows, "pairs_fresh": preferences.rows}
         if earlier is not None:
-            for batch in pq.ParquetFile(earlier / SFT).iter_batches():
-                for row in batch.to_pylist():
-                    if row["problem_id"] not in solved:
-                        sft.add(row)
+            _carry_over(earlier / SFT, sft, solved)
+            _carry_over(earlier / PAIRS, preferences, paired)
     counts: dict[str, Any] = {
         "sft_rows": sft.rows,
-        "sft_fresh": fresh,
+        **fresh,
         "solved": len(solved),
         "pair_rows": preferences.rows,
         "step_pairs": kinds["step"],
@@ -155,3 +155,11 @@ def _write(
     }
     write_atomic(it.folder / TRUST, orjson.dumps(counts, option=orjson.OPT_INDENT_2))
     return counts
+
+
+def _carry_over(source: Path, into: Writer, replaced: set[str]) -> None:
+    """Copy the rows of all problems that have no new ones."""
+    for batch in pq.ParquetFile(source).iter_batches():
+        for row in batch.to_pylist():
+            if row["problem_id"] not in replaced:
+                into.add(row)

@@ -4,14 +4,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from rstar.config.run import RunConfig
 from rstar.config.train import PpmConfig, SftConfig
 from rstar.errors import ConfigError
 from rstar.pipeline.prepare import checkpoint_files, paths_of, required
 from rstar.pipeline.progress import Progress
 from rstar.store.layout import CHECKPOINT, PAIRS, SFT
-from rstar.store.manifest import Manifest, stage
-from rstar.train.job import PpmJob, SftJob
+from rstar.store.manifest import Manifest, Stage, stage
+from rstar.train.job import PpmJob, SftJob, Tracking
 from rstar.train.launch import run
 
 
@@ -48,30 +50,23 @@ def ppm_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest | Non
             f" came out all right or all wrong); search more or set rounds.{number - 1}.ppm=null"
         )
     recipe = {"ppm": _recipe(how), "seed": cfg.seed, "round": number}
-    with stage(
-        paths.ppm, "ppm", recipe, {"select": selected.fingerprint, "policy": policy.fingerprint}
-    ) as it:
+    inputs = {"select": selected.fingerprint, "policy": policy.fingerprint}
+    with stage(paths.ppm, "ppm", recipe, inputs) as it:
         if not it.complete:
-            started = time.monotonic()
-            job = PpmJob(
-                config=how,
-                rows=paths.select / PAIRS,
-                start=paths.policy / CHECKPOINT,
-                out=paths.ppm / CHECKPOINT,
-                **_common(cfg, number, "ppm"),
-            )
-            metrics = run(
-                job,
-                devices=cfg.runtime.devices,
-                on_progress=lambda done, of: progress(f"round {number} ppm", done, of),
-                log=paths.ppm / "train.log",
-            )
-            it.finish(checkpoint_files(paths.ppm), _kept(metrics), time.monotonic() - started)
+            common = _common(cfg, number, "ppm", paths.select / PAIRS, paths.policy, paths.ppm)
+            _train(it, cfg, PpmJob(config=how, **common), f"round {number} ppm", progress)
         return it.manifest
 
 
 def _sft(
-    cfg: RunConfig, number: int, how: SftConfig, selected: Path, start: Path, folder: Path, name: str, progress: Progress
+    cfg: RunConfig,
+    number: int,
+    how: SftConfig,
+    selected: Path,
+    start: Path,
+    folder: Path,
+    name: str,
+    progress: Progress,
 ) -> Manifest:
     data = required(selected)
     if not data.metrics["sft_rows"]:
@@ -83,22 +78,24 @@ def _sft(
     inputs = {"select": data.fingerprint, "start": required(start).fingerprint}
     with stage(folder, name, recipe, inputs) as it:
         if not it.complete:
-            started = time.monotonic()
-            job = SftJob(
-                config=how,
-                rows=selected / SFT,
-                start=start / CHECKPOINT,
-                out=folder / CHECKPOINT,
-                **_common(cfg, number, name),
-            )
-            metrics = run(
-                job,
-                devices=cfg.runtime.devices,
-                on_progress=lambda done, of: progress(f"round {number} {name}", done, of),
-                log=folder / "train.log",
-            )
-            it.finish(checkpoint_files(folder), _kept(metrics), time.monotonic() - started)
+            common = _common(cfg, number, name, selected / SFT, start, folder)
+            _train(it, cfg, SftJob(config=how, **common), f"round {number} {name}", progress)
         return it.manifest
+
+
+def _train(it: Stage, cfg: RunConfig, job: SftJob | PpmJob, label: str, progress: Progress) -> None:
+    """Run the job, unless its checkpoint is there already: a process killed before the manifest was sealed."""
+    started = time.monotonic()
+    if job.out.exists():
+        metrics = orjson.loads((job.out / "metrics.json").read_bytes())
+    else:
+        metrics = run(
+            job,
+            devices=cfg.runtime.devices,
+            on_progress=lambda done, of, loss: progress(label, done, of),
+            log=it.folder / "train.log",
+        )
+    it.finish(checkpoint_files(it.folder), _kept(metrics), time.monotonic() - started)
 
 
 def _start(cfg: RunConfig, number: int, how: SftConfig, name: str) -> Path:
@@ -110,15 +107,23 @@ def _start(cfg: RunConfig, number: int, how: SftConfig, name: str) -> Path:
     return earlier.control if name == "control" else earlier.policy
 
 
-def _common(cfg: RunConfig, number: int, name: str) -> dict[str, Any]:
+def _common(cfg: RunConfig, number: int, name: str, rows: Path, start: Path, folder: Path) -> dict[str, Any]:
+    """What every job says: data, the stage it starts from, where it writes, seed, device, tracking, lineage."""
+    title = f"{cfg.name}-round-{number}-{name}"
     return {
+        "rows": rows,
+        "start": start / CHECKPOINT,
+        "out": folder / CHECKPOINT,
         "seed": cfg.seed * 1000 + number,
         "threads": cfg.engine.threads,
         "device": cfg.engine.device,
-        "tracking": cfg.runtime.tracking,
-        "run_name": f"{cfg.name}-round-{number}-{name}",
-        "group": cfg.name,
-        "lineage": {"run": cfg.name, "round": str(number), "stage": name},
+        "tracking": Tracking(mode=cfg.runtime.tracking, run=title, group=cfg.name, folder=paths_of(cfg).folder),
+        "lineage": {
+            "run": cfg.name,
+            "round": str(number),
+            "data": required(rows.parent).fingerprint,
+            "start": required(start).fingerprint,
+        },
     }
 
 

@@ -56,11 +56,11 @@ def pairs(trees: Sequence[Tree], rule: PairRule) -> list[Pair]:
     for tree in trees:
         name = f"{tree.problem.id}/{tree.attempt}"
         for at, chosen, rejected in step_groups(tree, rule.most):
-            options = [[(tree.prefix(i), tree.nodes[i].q) for i in ids] for ids in (chosen, rejected)]
-            found.extend(_pair(tree.problem.id, f"{name}/{at}", "step", *options, rule))
+            better, worse = ([(tree.prefix(i), tree.nodes[i].q) for i in ids] for ids in (chosen, rejected))
+            found.extend(_pair(tree.problem.id, f"{name}/{at}", "step", better, worse, rule))
     if rule.answers:
-        sides = [[(t.text, t.mean_q) for t in side] for side in answer_groups(trees, rule.most)]
-        found.extend(_pair(trees[0].problem.id, f"{trees[0].problem.id}/answers", "answer", *sides, rule))
+        good, bad = ([(t.text, t.mean_q) for t in side] for side in answer_groups(trees, rule.most))
+        found.extend(_pair(trees[0].problem.id, f"{trees[0].problem.id}/answers", "answer", good, bad, rule))
     return found
 
 

@@ -11,7 +11,7 @@ from rstar.errors import RstarError
 
 
 def fingerprint(value: Any) -> str:
-    """sha256 over the canonical JSON of `value`. Raises RstarError on what has no canonical form (sets, NaN, objects)."""
+    """sha256 over canonical JSON. Raises RstarError on what has no canonical form (sets, NaN, objects)."""
     _refuse(value, "recipe")
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

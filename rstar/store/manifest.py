@@ -120,7 +120,7 @@ def read(folder: Path) -> Manifest | None:
 
 
 def check(folder: Path) -> list[str]:
-    """What is wrong with a stage: one line for each file that is missing or changed, or a fingerprint that is not its own."""
+    """What is wrong with a stage, a line each: files missing or changed, a fingerprint that is not its own."""
     manifest = read(folder)
     if manifest is None:
         return [f"{folder}: no {NAME}"]

@@ -1,0 +1,5 @@
+"""`python -m rstar`."""
+
+from rstar.cli import main
+
+main()

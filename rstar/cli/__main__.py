@@ -1,0 +1,5 @@
+"""`python -m rstar.cli`."""
+
+from rstar.cli import main
+
+main()

@@ -1,0 +1,272 @@
+"""Every command, each a few lines over the pipeline."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import orjson
+import typer
+
+from rstar import __version__
+from rstar.cli import files, screen
+from rstar.errors import InputError, RstarError
+from rstar.pipeline import inspect
+
+app = typer.Typer(
+    name="rstar",
+    help="Small language models that teach themselves to reason.\n\nExit codes: 0 done, 1 failed, 2 wrong input, "
+    "3 another recipe made what is on disk, 4 damaged files.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        help="Config files (merged left to right) or the folder of a run, and overrides KEY.KEY=VALUE.",
+        metavar="CONFIG...",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output instead of tables.")]
+Run = Annotated[Path, typer.Argument(help="The folder of a run, such as runs/demo.", metavar="RUN")]
+
+
+@app.command()
+def evolve(config: Sources, quiet: Quiet = False, json: AsJson = False) -> None:
+    """Run all rounds of an evolution; the same command again goes on where it stopped."""
+    from rstar.pipeline.round import evolve as run
+
+    cfg = inspect.config(config)
+    with screen.progress(quiet) as progress:
+        rounds = run(cfg, progress)
+    _show_rounds(cfg.runtime.runs / cfg.name, rounds, json)
+
+
+@app.command("round")
+def one_round(
+    config: Sources,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Which round, counted from 1.")],
+    quiet: Quiet = False,
+    json: AsJson = False,
+) -> None:
+    """Run one round; the one before must be finished."""
+    from rstar.pipeline.round import run_round
+
+    cfg = inspect.config(config)
+    with screen.progress(quiet) as progress:
+        summary = run_round(cfg, number, progress)
+    _show_rounds(cfg.runtime.runs / cfg.name, [summary], json)
+
+
+@app.command()
+def evaluate(
+    config: Sources,
+    problems: Annotated[
+        Path | None, typer.Option(help="JSONL of {id, problem, answer}; the run's held-out problems if absent.")
+    ] = None,
+    search: Annotated[str, typer.Option(help="greedy, or mcts with the run's PPM.")] = "greedy",
+    number: Annotated[int | None, typer.Option("--round", "-n", min=1, help="Which round's models; the last.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Search setting KEY=VALUE.")] = None,
+    quiet: Quiet = False,
+    json: AsJson = False,
+) -> None:
+    """Solve problems with a round's models, the answers hidden, and print how many are right."""
+    from rstar.pipeline.use import evaluate as run_evaluation
+
+    with screen.progress(quiet) as progress:
+        result = run_evaluation(inspect.config(config), number, problems, search, settings or [], progress)
+    if json:
+        screen.json_line(result)
+        return
+    rows = [[name, *_rate(rate)] for name, rate in result["levels"].items()] if len(result["levels"]) > 1 else []
+    rows.append(["all", *_rate(result["accuracy"])])
+    screen.table(["level", "accuracy %", "95 % interval", "problems"], rows, f"{search}, round {result['round']}")
+    screen.out.print(f"answers: {result['answers']}")
+
+
+@app.command()
+def solve(
+    problem: Annotated[str, typer.Argument(help="The problem, in words.")],
+    run: Annotated[Path, typer.Option(help="The run whose models solve it.")] = Path("runs/demo"),
+    search: Annotated[str, typer.Option(help="greedy, or mcts with the run's PPM.")] = "mcts",
+    number: Annotated[int | None, typer.Option("--round", "-n", min=1, help="Which round's models; the last.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Search setting KEY=VALUE.")] = None,
+    tree: Annotated[bool, typer.Option("--tree", help="Show the whole search tree.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Search one problem and print the chosen solution. Exits with 1 when no solution was found."""
+    from rstar.core.show import show as render
+    from rstar.pipeline.use import solve as run_solve
+
+    found = run_solve(inspect.config([str(run)]), number, problem, search, settings or [])
+    if json:
+        screen.json_line({"answer": found.answer, "solution": found.solution, "tree": found.tree.to_json()})
+    else:
+        if tree:
+            screen.out.print(render(found.tree), markup=False, highlight=False)
+        screen.out.print(found.solution or "no solution found", markup=False, highlight=False)
+        screen.out.print(f"answer: {found.answer}", markup=False, highlight=False)
+    if found.answer is None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(run: Run, json: AsJson = False) -> None:
+    """Which stages of a run are done, open or not begun."""
+    rows = inspect.status(run)
+    if json:
+        screen.json_line(rows)
+    else:
+        screen.table(
+            ["stage", "status", "done", "seconds"],
+            [[row["stage"], row["status"], row["done"], str(row["seconds"] or "")] for row in rows],
+            str(run),
+        )
+
+
+@app.command()
+def check(run: Run, json: AsJson = False) -> None:
+    """Verify every hash and reference of a run. Exits with 4 when something is wrong."""
+    stages, wrong = inspect.check(run)
+    if json:
+        screen.json_line({"stages": stages, "wrong": wrong})
+    else:
+        for line in wrong:
+            screen.err.print(line, markup=False, highlight=False)
+        screen.out.print(f"{stages} stages, {len(wrong)} problems" + ("" if wrong else ": all is as it was sealed"))
+    if wrong:
+        raise typer.Exit(4)
+
+
+@app.command()
+def show(
+    run: Run,
+    problem: Annotated[str | None, typer.Argument(help="A problem's id; without it, the ids are listed.")] = None,
+    number: Annotated[int, typer.Option("--round", "-n", min=1, help="Which round.")] = 1,
+    stage: Annotated[str, typer.Option(help="search, eval/search or eval/policy.")] = "search",
+    json: AsJson = False,
+) -> None:
+    """The search trees of a problem as text."""
+    from rstar.core.show import show as render
+
+    if problem is None:
+        for row in inspect.problems_of(run, number, stage):
+            if json:
+                screen.json_line(row)
+            else:
+                screen.out.print("{id}  {nodes} nodes  {solved}".format(**row), markup=False, highlight=False)
+        return
+    for tree in inspect.trees_of(run, number, stage, problem):
+        if json:
+            screen.json_line(tree.to_json())
+        else:
+            screen.out.print(render(tree), markup=False, highlight=False)
+
+
+@app.command()
+def report(
+    run: Run,
+    out: Annotated[Path | None, typer.Option(help="Write the Markdown here instead of printing it.")] = None,
+    json: AsJson = False,
+) -> None:
+    """The table of a run's rounds, as Markdown."""
+    from rstar.evaluate.report import table
+    from rstar.store.manifest import write_atomic
+
+    rounds = inspect.summaries(run)
+    if json:
+        screen.json_line(rounds)
+    elif out is None:
+        sys.stdout.write(table(run.name, rounds))
+    else:
+        if not out.parent.is_dir():
+            raise InputError(f"--out: there is no folder {out.parent}")
+        write_atomic(out, table(run.name, rounds).encode())
+
+
+@app.command()
+def grade(
+    file: Annotated[Path, typer.Argument(help="JSONL of {gold, candidate}.")],
+    mode: Annotated[
+        str, typer.Option(help="strict (training) or compat (as published numbers are graded).")
+    ] = "strict",
+    workers: Annotated[int, typer.Option(min=1, help="Grading processes.")] = 2,
+    json: AsJson = False,
+) -> None:
+    """Compare pairs of answers: the same rows with `verdict`, `rule` and `ms`."""
+    files.grade(file, mode, workers, json)
+
+
+@app.command("exec")
+def run_steps(
+    file: Annotated[
+        Path, typer.Argument(help="JSONL of {steps}: a list of Python sources, run one on top of the other.")
+    ],
+    isolation: Annotated[str, typer.Option(help="unsafe, rlimits, seccomp or strict.")] = "seccomp",
+    cpu_s: Annotated[float, typer.Option(min=0.01, help="CPU seconds of one step.")] = 5.0,
+    json: AsJson = False,
+) -> None:
+    """Run steps in the sandbox: the same rows with `results`, one a step, up to the first that fails."""
+    files.execute(file, isolation, cpu_s, json)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rstar {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Small language models that teach themselves to reason."""
+
+
+def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool) -> None:
+    from rstar.evaluate import report as tables
+
+    if json:
+        screen.json_line({"run": str(folder), "rounds": rounds})
+        return
+    screen.table(tables.COLUMNS, tables.rows(rounds), str(folder))
+    header, body = tables.level_rows(rounds)
+    if header:
+        screen.table(header, body, "policy pass@1 by level, held-out problems")
+    screen.out.print(tables.NOTE, highlight=False)
+    screen.out.print(f"\nreport: {folder / 'report.md'}", highlight=False)
+
+
+def _rate(rate: dict[str, Any]) -> list[str]:
+    low, high = rate["interval"] or (0, 0)
+    return [f"{100 * (rate['share'] or 0):.1f}", f"{100 * low:.1f} to {100 * high:.1f}", str(rate["n"])]
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """A termination request ends the program as Ctrl-C does, so that children are stopped on the way out."""
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """The entry point: known errors are one line on standard error, with their exit code."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        app()
+    except RstarError as error:
+        screen.err.print(f"rstar: {error}", markup=False, highlight=False)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        screen.err.print("rstar: stopped; the same command goes on from here")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+    except orjson.JSONEncodeError as error:
+        screen.err.print(f"rstar: cannot be written as JSON: {error}")
+        raise SystemExit(1) from None

@@ -1,0 +1,92 @@
+"""`rstar grade` and `rstar exec`: JSONL in, JSONL or a summary out."""
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from rstar.answers.grader import grade_pairs
+from rstar.cli import screen
+from rstar.core.execution import ROOT_STATE
+from rstar.data.jsonl import objects, validated
+from rstar.errors import InputError
+from rstar.sandbox import Limits, Sandbox, SandboxConfig
+
+Isolation = Literal["unsafe", "rlimits", "seccomp", "strict"]
+Mode = Literal["strict", "compat"]
+
+
+class PairRow(BaseModel):
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+
+    gold: str
+    candidate: str
+
+
+class StepsRow(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    steps: list[str]
+
+
+def grade(path: Path, mode: str, workers: int, json: bool) -> None:
+    """Grade every row; the whole file is validated before the first verdict is printed."""
+    if mode not in get_args(Mode):
+        raise InputError(f"--mode: {mode!r} is not one of {', '.join(get_args(Mode))}")
+    rows = [(row, validated(path, number, row, PairRow)) for number, row in objects(path)]
+    counts: Counter[str] = Counter()
+    total_ms = 0.0
+    pairs = [(pair.gold, pair.candidate) for _, pair in rows]
+    for (row, _), judgement in zip(rows, grade_pairs(pairs, cast(Mode, mode), workers), strict=True):
+        counts[judgement.verdict.value] += 1
+        total_ms += judgement.ms
+        if json:
+            screen.json_line(
+                {**row, "verdict": judgement.verdict, "rule": judgement.rule, "ms": round(judgement.ms, 3)}
+            )
+    if not json:
+        body = [[name, str(count)] for name, count in sorted(counts.items())]
+        screen.table(["verdict", "pairs"], body, f"{path}: {total_ms / max(len(rows), 1):.1f} ms a pair")
+
+
+def execute(path: Path, isolation: str, cpu_s: float, json: bool) -> None:
+    """Run every row's steps; the whole file is validated before the first one runs."""
+    if isolation not in get_args(Isolation):
+        raise InputError(f"--isolation: {isolation!r} is not one of {', '.join(get_args(Isolation))}")
+    rows = [(row, validated(path, number, row, StepsRow)) for number, row in objects(path)]
+    config = SandboxConfig(isolation=cast(Isolation, isolation), limits=Limits(cpu_s=cpu_s))
+    counts = asyncio.run(_execute(rows, config, json))
+    if not json:
+        body = [[name, str(count)] for name, count in sorted(counts.items())]
+        screen.table(["status of the last step run", "rows"], body, str(path))
+
+
+async def _execute(rows: list[tuple[dict[str, Any], StepsRow]], config: SandboxConfig, json: bool) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    async with Sandbox(config) as sandbox:
+        for number, (row, its) in enumerate(rows):
+            results = []
+            state = ROOT_STATE
+            for code in its.steps:
+                started = time.perf_counter()
+                result = (await sandbox.run_many(state, [code], group=str(number)))[0]
+                results.append(
+                    {
+                        "status": result.status,
+                        "output": result.stdout,
+                        "value": result.value,
+                        "error": result.error,
+                        "ms": round(1000 * (time.perf_counter() - started), 3),
+                    }
+                )
+                if result.state is None:
+                    break
+                state = result.state
+            await sandbox.release(str(number))
+            counts[str(results[-1]["status"]) if results else "no steps"] += 1
+            if json:
+                screen.json_line({**row, "results": results})
+    return counts

@@ -1,0 +1,99 @@
+"""What people see: progress bars in a terminal, plain lines elsewhere, nothing when quiet; tables and JSON."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as TimeLeft
+from rich.table import Table
+
+from rstar.pipeline.progress import Progress as Report
+from rstar.pipeline.progress import silent
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+EVERY_S = 15.0
+"""Seconds between two plain lines about the same stage."""
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Report]:
+    """A progress function for the pipeline: bars with rate and time left on a terminal, sparse lines in a log."""
+    if quiet:
+        yield silent
+    elif err.is_terminal:
+        with _Bars() as bars:
+            yield bars.report
+    else:
+        yield _Lines().report
+
+
+class _Bars:
+    """One bar a stage, in the order they begin."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeLeft(),
+            console=err,
+        )
+        self._tasks: dict[str, tuple[TaskID, float, int]] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        with self._lock:
+            if stage not in self._tasks:
+                task = self._progress.add_task(stage, total=total, completed=done, rate="")
+                self._tasks[stage] = task, time.monotonic(), done
+            task, since, at = self._tasks[stage]
+            rate = (done - at) / max(time.monotonic() - since, 0.1)
+            self._progress.update(task, completed=done, total=total, rate=f"{rate:.1f}/s" if done > at else "")
+
+
+class _Lines:
+    """The first, the last, and now and then one between: for logs and continuous integration."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def report(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        with self._lock:
+            when, at = self._last.get(stage, (-EVERY_S, -1))
+            if done == at or (now - when < EVERY_S and done < total):
+                return
+            self._last[stage] = now, done
+        err.print(f"{time.strftime('%H:%M:%S')}  {stage}: {done} of {total}", highlight=False)
+
+
+def table(header: Sequence[str], body: Sequence[Sequence[str]], title: str | None = None) -> None:
+    """A table on standard output, as wide as it needs when that is not a terminal."""
+    made = Table(*header, title=title, title_justify="left")
+    for cells in body:
+        made.add_row(*cells)
+    console = out if out.is_terminal else Console(width=max(160, out.width))
+    console.print(made)
+
+
+def json_line(value: Any) -> None:
+    """One JSON line on standard output."""
+    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+    sys.stdout.flush()
