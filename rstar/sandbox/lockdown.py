@@ -116,7 +116,8 @@ def _drop_uid(runtime: list[str], has_landlock: bool, c: ctypes.CDLL) -> tuple[b
     the one right to read everything, if Landlock narrows it to the runtime; otherwise later imports fail and say so."""
     if os.getuid() != 0:
         return True, f"already an ordinary user, uid {os.getuid()}"
-    keep_reading = has_landlock and not _reachable(runtime)
+    reachable = _reachable(runtime)
+    keep_reading = has_landlock and not reachable
     if keep_reading:
         c.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
     try:
@@ -129,13 +130,13 @@ def _drop_uid(runtime: list[str], has_landlock: bool, c: ctypes.CDLL) -> tuple[b
     kept = keep_reading and _set_capabilities(1 << CAP_DAC_READ_SEARCH, c)
     if kept:
         return True, f"uid {NOBODY}; {sys.base_prefix} is private to root: reading past modes is kept, under Landlock"
-    if not _reachable(runtime):
+    if not reachable:
         return True, f"uid {NOBODY}; {sys.base_prefix} is private to root: only preloaded modules can be imported"
     return True, f"uid {NOBODY}"
 
 
 def _reachable(runtime: list[str]) -> bool:
-    """May anyone enter these folders? Judged by modes alone, so it also holds before the uid is dropped."""
+    """May anyone enter these folders? Judged by their modes."""
     for path in runtime:
         at = os.path.realpath(path)
         while at != "/":

@@ -39,6 +39,7 @@ PLAIN: dict[str, tuple[int | None, int | None]] = {
     "madvise": (28, 233),
     "dup": (32, 23),
     "dup2": (33, None),
+    "pause": (34, None),
     "nanosleep": (35, 101),
     "getpid": (39, 172),
     "recvmsg": (47, 212),

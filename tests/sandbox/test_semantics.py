@@ -9,7 +9,7 @@ from tests.sandbox.conftest import Box, opened
 
 
 def test_wire_statuses_are_the_statuses() -> None:
-    assert STATUSES == tuple(status.value for status in Status)
+    assert tuple(status.value for status in Status) == STATUSES
 
 
 def test_value_and_stdout_are_apart(bare: Box) -> None:
@@ -175,7 +175,10 @@ def test_mathematics_is_warm(full: Box) -> None:
     at = full.state("from sympy import *\nx = symbols('x')")
     result = full.run("solve(x**2 - 2, x)", at)
     assert result.value == "[-sqrt(2), sqrt(2)]"
-    assert full.run("import numpy as np\nnp.random.rand()").value == full.run("import numpy as np\nnp.random.rand() ").value
+    assert (
+        full.run("import numpy as np\nnp.random.rand()").value
+        == full.run("import numpy as np\nnp.random.rand() ").value
+    )
     assert full.run("x").status is Status.EXCEPTION
 
 
