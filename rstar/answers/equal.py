@@ -1,10 +1,41 @@
-"""Compares two answers by what they are."""
+"""Compares two answers by what they are: leaves by value, lists as lists, sets as sets, and never one kind as another."""
 
-from rstar.answers.expression import Unreadable, read_expression
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import islice
+
+from rstar.answers.exact import squash
+from rstar.answers.expression import Node, Unreadable, read_expression
 from rstar.answers.grade import Mode
 from rstar.answers.guard import refusal
-from rstar.answers.scalar import same_value
+from rstar.answers.kinds import (
+    Answer,
+    Assignments,
+    Based,
+    Choice,
+    Clock,
+    Combined,
+    Group,
+    Known,
+    Many,
+    Matrix,
+    Named,
+    Opaque,
+    Quantity,
+    Ratio,
+    Relation,
+    Scalar,
+    Words,
+)
+from rstar.answers.normalise import tidy
+from rstar.answers.read import read
+from rstar.answers.realset import NotASet, real_set, same_set
+from rstar.answers.relations import same_relation
+from rstar.answers.scalar import Sameness, same_value
+from rstar.answers.units import is_known
 from rstar.core.verdict import Verdict
+
+_HUNDRED = Node("num", value=Fraction(100))
 
 
 def judge(gold: str, candidate: str, mode: Mode) -> tuple[Verdict, str]:
@@ -13,10 +44,337 @@ def judge(gold: str, candidate: str, mode: Mode) -> tuple[Verdict, str]:
         refused = refusal(text)
         if refused:
             return Verdict.UNVERIFIABLE, refused
-    try:
-        same = same_value(read_expression(gold), read_expression(candidate), mode == "compat")
-    except Unreadable:
-        return Verdict.UNVERIFIABLE, "unreadable"
+    left, right = tidy(gold), tidy(candidate)
+    if not left or not right:
+        return (Verdict.DIFFERENT, "empty") if left else (Verdict.UNVERIFIABLE, "empty_gold")
+    if squash(left) == squash(right):
+        return Verdict.EQUIVALENT, "text"
+    same = equal(read(gold), read(candidate), mode == "compat")
     if same.equal is None:
         return Verdict.UNVERIFIABLE, same.rule
     return Verdict.EQUIVALENT if same.equal else Verdict.DIFFERENT, same.rule
+
+
+def equal(a: Answer, b: Answer, compat: bool = False) -> Sameness:
+    """Whether two answers are equal; symmetric."""
+    if a == b and not isinstance(a, Opaque):
+        return Sameness(True, _rule(a))
+    for left, right in ((a, b), (b, a)):
+        if isinstance(left, Opaque):
+            return _opaque(left, right)
+    for left, right in ((a, b), (b, a)):
+        found = _unwrapping(left, right, compat)
+        if found is not None:
+            return found
+    if _is_set(a) or _is_set(b):
+        found = _as_sets(a, b, compat)
+        if found is not None:
+            return found
+    if type(a) is type(b):
+        return _alike(a, b, compat)
+    for left, right in ((a, b), (b, a)):
+        found = _unlike(left, right, compat)
+        if found is not None:
+            return found
+    return Sameness(False, "kind")
+
+
+def _rule(answer: Answer) -> str:
+    return type(answer).__name__.lower()
+
+
+def _opaque(opaque: Opaque, other: Answer) -> Sameness:
+    if isinstance(other, Opaque) and squash(opaque.text) == squash(other.text) and opaque.text:
+        return Sameness(True, "text")
+    return Sameness(None, opaque.reason)
+
+
+def _unwrapping(a: Answer, b: Answer, compat: bool) -> Sameness | None:
+    """A name in front of a value, or brackets around a single one, change nothing where the other side has none."""
+    if isinstance(a, Named) and isinstance(b, Named):
+        return _named(a, b, compat)
+    if isinstance(a, Named) and not isinstance(b, Relation | Combined):
+        if _defines_function(a) and isinstance(b, Scalar | Quantity):
+            return Sameness(None, "named")
+        if isinstance(b, Many) and b.name:
+            same = equal(a.value, Many(b.members, b.is_set), compat)
+            return same if b.name == a.name or same.equal is False else Sameness(None, "name")
+        return equal(a.value, b, compat)
+    if isinstance(a, Many) and len(a.members) == 1 and not isinstance(b, Many | Combined | Known) and not isinstance(a.members[0], Known):
+        return equal(a.members[0], b, compat)
+    return None
+
+
+def _named(a: Named, b: Named, compat: bool) -> Sameness:
+    same = equal(a.value, b.value, compat)
+    if a.name == b.name or same.equal is False and not _nodes(a, b):
+        return same
+    nodes = _nodes(a, b)
+    if {_call_or_y(a.name), _call_or_y(b.name)} == {"f", "y"}:  # y = f(x) by custom
+        return same
+    if nodes is not None and a.name not in ("f", "y"):
+        found = same_relation(*nodes)
+        if found.equal:
+            return found
+    return Sameness(None, "name") if same.equal is not False or nodes is not None else same
+
+
+def _call_or_y(name: str) -> str:
+    return "f" if name == "f(x)" else name
+
+
+def _defines_function(a: Named) -> bool:
+    """`y = 2x + 3` is an equation in two letters: a line, and not the expression 2x + 3."""
+    return a.name in ("y", "z", "x") and isinstance(a.value, Scalar) and bool(a.value.node.symbols() & {"x", "y", "z"})
+
+
+def _nodes(a: Named, b: Named) -> tuple[Relation, Relation] | None:
+    found = (_as_relation(a), _as_relation(b))
+    return (found[0], found[1]) if found[0] is not None and found[1] is not None else None
+
+
+def _as_relation(answer: Answer) -> Relation | None:
+    if isinstance(answer, Relation):
+        return answer
+    if isinstance(answer, Named) and isinstance(answer.value, Scalar):
+        try:
+            name = read_expression(answer.name)
+        except Unreadable:
+            return None
+        return Relation((name, answer.value.node), ("=",)) if name.op == "sym" else None
+    return None
+
+
+def _is_set(answer: Answer) -> bool:
+    if isinstance(answer, Relation):
+        return answer.ops != ("=",)
+    return isinstance(answer, Combined | Known)
+
+
+def _as_sets(a: Answer, b: Answer, compat: bool) -> Sameness | None:
+    """Intervals, inequalities and set operations as sets of reals; None where one of them is no such set."""
+    if isinstance(a, Scalar | Quantity | Words | Choice | Matrix) or isinstance(b, Scalar | Quantity | Words | Choice | Matrix):
+        return Sameness(False, "kind")
+    for left, right in ((a, b), (b, a)):  # "x \ne 2, 3" lists what is left out
+        if isinstance(left, Many) and not left.is_set and left.members and isinstance(left.members[0], Relation) and left.members[0].ops == ("ne",):
+            return _excluded(left, right)
+    try:
+        left_set, right_set = real_set(a), real_set(b)
+    except NotASet:
+        if type(a) is type(b):
+            return None
+        return Sameness(None, "set")
+    if not same_set(left_set, right_set):
+        return Sameness(False, "set")
+    if left_set.name and right_set.name and left_set.name != right_set.name:
+        return Sameness(None, "name")
+    return Sameness(True, "set")
+
+
+def _excluded(a: Many, b: Answer) -> Sameness | None:
+    first = a.members[0]
+    assert isinstance(first, Relation)
+    parts: list[Answer] = [first]
+    for member in a.members[1:]:
+        if isinstance(member, Scalar):
+            parts.append(Relation((first.members[0], member.node), ("ne",)))
+        elif isinstance(member, Relation) and member.ops == ("ne",):
+            parts.append(member)
+        else:
+            return Sameness(None, "set")
+    return equal(Combined("cap", tuple(parts)), b)
+
+
+def _alike(a: Answer, b: Answer, compat: bool) -> Sameness:
+    """Two answers of one kind."""
+    match a, b:
+        case Scalar(), Scalar():
+            return same_value(a.node, b.node, compat)
+        case Quantity(), Quantity():
+            return _quantities(a, b, compat)
+        case Words(), Words():
+            return Sameness(_letters(a.text) == _letters(b.text), "words")
+        case Choice(), Choice():
+            return _choices(a, b)
+        case Based(), Based():
+            return Sameness(a == b, "base")
+        case Clock(), Clock():
+            return _clocks(a, b)
+        case Ratio(), Ratio():
+            return _ratios(a, b, compat)
+        case Group(), Group():
+            if (a.opening, a.closing) != (b.opening, b.closing):
+                return Sameness(False, "brackets")
+            return _in_order(a.members, b.members, compat, "tuple")
+        case Matrix(), Matrix():
+            return _matrices(a, b, compat)
+        case Many(), Many():
+            return _manys(a, b, compat)
+        case Assignments(), Assignments():
+            return _assignments(a, b, compat)
+        case Relation(), Relation():
+            return same_relation(a, b)
+        case Combined(), Combined():
+            if a.op != b.op:
+                return Sameness(None, "set")
+            if a.op == "minus":
+                same = _in_order(a.parts, b.parts, compat, "set")
+            else:
+                same = _unordered(a.parts, b.parts, compat, "set")
+            return same if same.equal else Sameness(None, "set")
+        case _:
+            return Sameness(False, "kind")
+
+
+def _unlike(a: Answer, b: Answer, compat: bool) -> Sameness | None:
+    """Two answers of different kinds that may still say the same; None where this order does not apply."""
+    match a, b:
+        case Quantity(), Scalar():
+            return _quantity_and_scalar(a, b, compat)
+        case Clock(), Ratio():
+            return _clocks(a, b.clock) if b.clock is not None else Sameness(False, "clock")
+        case Many(), Group():
+            return _list_and_group(a, b, compat)
+        case Assignments(), Group():
+            return _in_order(a.values, b.members, compat, "assignments") if b.opening == "(" else Sameness(None, "brackets")
+        case Assignments(), Many():
+            return _in_order(a.values, b.members, compat, "assignments") if not b.name else Sameness(None, "name")
+        case Matrix(), Group():
+            return _matrix_and_group(a, b, compat)
+        case Named(), Relation():
+            relation = _as_relation(a)
+            return same_relation(relation, b) if relation is not None else Sameness(None, "named")
+        case (Choice() | Words() | Based(), _) if not isinstance(b, Known):
+            return Sameness(None if isinstance(a, Choice | Based) or isinstance(b, Choice) else False, "kind")
+        case Ratio(), Scalar() if len(a.parts) == 2:
+            return Sameness(None, "ratio")
+        case Many(), Scalar() | Quantity():
+            return Sameness(False, "count") if len(a.members) != 1 else None
+        case Relation(), Scalar() | Quantity() if a.ops == ("=",):
+            return Sameness(False, "equation")
+        case _:
+            return None
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text.lower() if char.isalnum() or char in " +-/")
+
+
+def _quantities(a: Quantity, b: Quantity, compat: bool) -> Sameness:
+    same = same_value(a.node, b.node, compat)
+    if a.unit == b.unit:
+        return Sameness(same.equal, "unit" if same.equal else same.rule)
+    if is_known(a.unit) and is_known(b.unit):
+        return Sameness(False, "unit")
+    return Sameness(False, "unit") if same.equal is False else Sameness(None, "unit")
+
+
+def _quantity_and_scalar(a: Quantity, b: Scalar, compat: bool) -> Sameness:
+    same = same_value(a.node, b.node, compat)
+    if same.equal or a.unit != "%":
+        if not same.equal and len(a.unit) == 1 and b.node.op == "mul" and b.node.args[-1].name.lower() == a.unit:
+            rest = b.node.args[:-1]
+            return same_value(a.node, rest[0] if len(rest) == 1 else Node("mul", rest), compat)
+        return Sameness(same.equal, "unit" if same.equal else same.rule)
+    share = same_value(Node("div", (a.node, _HUNDRED)), b.node, compat)
+    return Sameness(share.equal, "percent") if share.equal else Sameness(None if same.equal is None else share.equal, "percent")
+
+
+def _choices(a: Choice, b: Choice) -> Sameness:
+    if a.letters != b.letters:
+        return Sameness(False, "choice")
+    if a.text and b.text and a.text != b.text:
+        return Sameness(None, "choice_text")
+    return Sameness(True, "choice")
+
+
+def _clocks(a: Clock, b: Clock) -> Sameness:
+    if a.half and b.half or a.seconds == b.seconds:
+        return Sameness(a.seconds == b.seconds, "clock")
+    stated, bare = (a, b) if a.half else (b, a)
+    noonless = stated.half and bare.seconds < 13 * 3600 and stated.seconds % 43_200 == bare.seconds % 43_200
+    return Sameness(bool(noonless), "clock")
+
+
+def _ratios(a: Ratio, b: Ratio, compat: bool) -> Sameness:
+    if a.clock is not None and b.clock is not None:
+        return _clocks(a.clock, b.clock)
+    if len(a.parts) != len(b.parts):
+        return Sameness(False, "ratio")
+    for left, right in zip(a.parts[1:], b.parts[1:], strict=True):
+        same = same_value(Node("mul", (left, b.parts[0])), Node("mul", (right, a.parts[0])), compat)
+        if not same.equal:
+            return Sameness(same.equal, "ratio")
+    first = same_value(Node("mul", (a.parts[0], b.parts[1])), Node("mul", (b.parts[0], a.parts[1])), compat)
+    return Sameness(first.equal, "ratio")
+
+
+def _matrices(a: Matrix, b: Matrix, compat: bool) -> Sameness:
+    if a.delimiter != b.delimiter or [len(row) for row in a.rows] != [len(row) for row in b.rows]:
+        return Sameness(False, "matrix")
+    return _in_order([cell for row in a.rows for cell in row], [cell for row in b.rows for cell in row], compat, "matrix")
+
+
+def _matrix_and_group(a: Matrix, b: Group, compat: bool) -> Sameness:
+    """Python prints a matrix as a list of lists."""
+    rows = [member.members for member in b.members if isinstance(member, Group) and member.opening == "["]
+    if b.opening != "[" or len(rows) != len(b.members):
+        return Sameness(None, "matrix")
+    return _matrices(a, Matrix(tuple(rows), a.delimiter), compat)
+
+
+def _manys(a: Many, b: Many, compat: bool) -> Sameness:
+    left, right = (_distinct(each.members) if a.is_set or b.is_set else each.members for each in (a, b))
+    same = _unordered(left, right, compat, "set" if a.is_set or b.is_set else "list")
+    if same.equal and a.name and b.name and a.name != b.name:
+        return Sameness(None, "name")
+    return same
+
+
+def _distinct(members: Sequence[Answer]) -> list[Answer]:
+    found: list[Answer] = []
+    for member in members:
+        if not any(equal(member, other).equal for other in found):
+            found.append(member)
+    return found
+
+
+def _list_and_group(a: Many, b: Group, compat: bool) -> Sameness:
+    """A list of solutions and a Python list or tuple; a tuple keeps its order."""
+    if a.is_set or (b.opening, b.closing) not in (("[", "]"), ("(", ")")):
+        return Sameness(None, "brackets")
+    if b.opening == "[":
+        return _unordered(a.members, b.members, compat, "list")
+    same = _in_order(a.members, b.members, compat, "list")
+    return same if same.equal or len(a.members) != len(b.members) else Sameness(None, "order")
+
+
+def _assignments(a: Assignments, b: Assignments, compat: bool) -> Sameness:
+    if set(a.names) != set(b.names):
+        same = _in_order(a.values, b.values, compat, "assignments")
+        return same if same.equal is False else Sameness(None, "name")
+    values = dict(zip(b.names, b.values, strict=True))
+    return _in_order(a.values, [values[name] for name in a.names], compat, "assignments")
+
+
+def _in_order(a: Sequence[Answer], b: Sequence[Answer], compat: bool, rule: str) -> Sameness:
+    if len(a) != len(b):
+        return Sameness(False, rule)
+    verdicts = [equal(left, right, compat).equal for left, right in zip(a, b, strict=True)]
+    return Sameness(False if False in verdicts else None if None in verdicts else True, rule)
+
+
+def _unordered(a: Sequence[Answer], b: Sequence[Answer], compat: bool, rule: str) -> Sameness:
+    if len(a) != len(b):
+        return Sameness(False, rule)
+    left_over = list(b)
+    undecided = False
+    for member in a:
+        verdicts = [equal(member, other, compat).equal for other in islice(left_over, len(left_over))]
+        if True in verdicts:
+            del left_over[verdicts.index(True)]
+        elif None in verdicts:
+            undecided = True
+        else:
+            return Sameness(False, rule)
+    return Sameness(None if undecided else True, rule)

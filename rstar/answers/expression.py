@@ -47,7 +47,7 @@ def number(value: int | Fraction) -> Node:
 def read_expression(text: str) -> Node:
     """The tree of `text` (tidied). Raises Unreadable where any part of it is not understood."""
     parser = _Parser(tokens(text))
-    node = parser.sum_of_terms()
+    node = parser.fraction_or_sum()
     if parser.kind != "end":
         raise Unreadable(f"rest from {parser.token.text!r}")
     return node
@@ -85,6 +85,13 @@ class _Parser:
             return None
         self._at += 1
         return self._tokens[self._at - 1]
+
+    def fraction_or_sum(self) -> Node:
+        """The content of a group: a sum, or two around TeX's `\\over` and `\\choose`."""
+        inner = self.sum_of_terms()
+        if (split := self._accept("over", "choose")) is not None:
+            return Node("div" if split.kind == "over" else "binom", (inner, self.sum_of_terms()))
+        return inner
 
     def sum_of_terms(self) -> Node:
         self._depth += 1
@@ -170,9 +177,7 @@ class _Parser:
             raise Unreadable(f"bracket expected, found {opening.text!r}")
         self._at += 1
         bars, self._bars = self._bars, 0
-        inner = self.sum_of_terms()
-        if (split := self._accept("over", "choose")) is not None:
-            inner = Node("div" if split.kind == "over" else "binom", (inner, self.sum_of_terms()))
+        inner = self.fraction_or_sum()
         self._take(closing)
         self._bars = bars
         return inner

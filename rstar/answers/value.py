@@ -1,6 +1,7 @@
 """Evaluates an expression tree at one point: exactly in fractions as far as that goes, then in high-precision numbers."""
 
 import math
+import threading
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -14,6 +15,9 @@ _MAX_BITS = 200_000
 _MAX_FACTORIAL = 2_000
 _MAX_RANGE = 1_000  # terms of a sum or product that is added up
 _MAX_LOG2 = 100_000  # of any number
+_KEPT_CONTEXTS = 32
+
+_CONTEXTS = threading.local()  # mpmath's own context is one per process and not safe in threads
 
 
 class Undefined(Exception):
@@ -24,6 +28,17 @@ class TooLarge(Exception):
     """Evaluating this would take unreasonable time or memory."""
 
 
+def _context(dps: int) -> MPContext:
+    """An mpmath context of `dps` digits, kept for this thread: making one takes longer than using it."""
+    known: dict[int, MPContext] = _CONTEXTS.__dict__.setdefault("known", {})
+    if dps not in known:
+        if len(known) > _KEPT_CONTEXTS:
+            known.clear()
+        known[dps] = MPContext()
+        known[dps].dps = dps
+    return known[dps]
+
+
 class Evaluator:
     """Evaluates at one point with `dps` digits, and watches the range of magnitudes met on the way.
 
@@ -32,8 +47,7 @@ class Evaluator:
     """
 
     def __init__(self, dps: int, point: Mapping[str, Fraction]):
-        self.mp = MPContext()
-        self.mp.dps = dps
+        self.mp = _context(dps)
         self.point = dict(point)
         self.peak = 0.0
         self.trough = 0.0

@@ -21,7 +21,12 @@ SELF_TEST: tuple[tuple[str, str, bool], ...] = (
     (r"2\sqrt{3}", r"3\sqrt{2}", False),
     ("x^2-5x+6", "(x-2)(x-3)", True),
     ("x^2-5x+6", "(x+2)(x+3)", False),
+    ("(0,1)", "[0,1]", False),
+    ("2, 3", r"\{3, 2\}", True),
     ("1000000007", "1000000009", False),
+    ("x>5", r"(5,\infty)", True),
+    (r"5\text{ cm}", r"5\text{ m}", False),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{bmatrix}1\\2\end{bmatrix}", True),
     (r"\frac{1}{3}", "0.33", False),
 )
 

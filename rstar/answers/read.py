@@ -1,0 +1,418 @@
+"""Reads a tidied answer as the kind of thing it is: number with unit, list, interval, equation, choice, text and so on."""
+
+import re
+
+from rstar.answers import split
+from rstar.answers.expression import Node, Unreadable, read_expression
+from rstar.answers.kinds import (
+    Answer,
+    Assignments,
+    Based,
+    Choice,
+    Clock,
+    Combined,
+    Group,
+    Known,
+    Many,
+    Matrix,
+    Named,
+    Opaque,
+    Quantity,
+    Ratio,
+    Relation,
+    Scalar,
+    Words,
+)
+from rstar.answers.lexer import FUNCTIONS
+from rstar.answers.normalise import tidy
+from rstar.answers.plusminus import expanded
+from rstar.answers.python_repr import from_python
+from rstar.answers.units import canonical_unit, is_plain_unit, split_scale, split_unit
+from rstar.answers.words import canonical_words, number_in_words
+
+_MAX_DEPTH = 6
+_MAX_MEMBERS = 64
+
+_CHOICE = re.compile(r"\(?\s*\"?\s*\(?([A-J])\)?\s*\"?\s*\)?\s*[.:]?")
+_CHOICE_WITH_TEXT = re.compile(r"(?:\"?\(([A-J])\)\"?|\"?([A-J])[.):]\"?(?=\s|\"|\$))\s*[.:]?\s*(\S.*)", re.DOTALL)
+_CHOICES = re.compile(r"\"?\s*([A-J](?:\s*(?:,|;|\band\b|\s)\s*[A-J])+|[A-J]{2,8})\s*\"?")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*\"?\s*([ap])?\.?\s*(?:(?<=[ap])m|(?<=[ap]\.)\s*m|(?<=[ap]\. )m)?\.?\s*\"?", re.IGNORECASE)
+_BASED = re.compile(r"\(?\s*([0-9A-Z]+)\s*\)?\s*_\s*\{?\s*\"?\s*\(?\s*(\d{1,2}|[a-z]+)\s*\)?\s*\"?\s*\}?")
+_BASE_WORDS = re.compile(r"([0-9]+)\s*\"?\s*(?:\(?in )?base\s*-?\s*(\d{1,2}|[a-z]+)\s*\)?\"?")
+_MATRIX = re.compile(r"\(?\s*\\begin\{(p|b|v|B|V|small)?(?:matrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1?(?:matrix|array)\}\s*\)?", re.DOTALL)
+_IN = re.compile(r"\s*([A-Za-z](?:_\{?\w+\}?)?)\s*\\in(?![A-Za-z])\s*(.+)", re.DOTALL)
+_BUILDER = re.compile(r"\\\{\s*([A-Za-z])\s*(?:\\in\s*\\reals\s*)?(?:\\mid(?![A-Za-z])|\||:|\\vert(?![A-Za-z]))\s*(.+)\\\}", re.DOTALL)
+_WORDY = re.compile(r"[^\W\d_][^\W\d_]+")
+_SET_OPERATORS = {"\\cup": "cup", "\\cap": "cap", "\\setminus": "minus"}
+_RELATIONS = {"=": "=", "<": "<", ">": ">", "\\le": "le", "\\ge": "ge", "\\ne": "ne"}
+_REFUSED = re.compile(r"\\(?:rightarrow|Rightarrow|Leftrightarrow|leftarrow|equiv|pmod|bmod|mod|forall|exists|partial|sim|perp|parallel|cong|mapsto|ldots)(?![A-Za-z])")
+_CURRENCY = re.compile(r"([-+]?)\s*\\currency\{(\w+)\}\s*([-+]?.+)", re.DOTALL)
+_CURRENCY_BEHIND = re.compile(r"(.+?)\s*\\currency\{(\w+)\}", re.DOTALL)
+_NAME = re.compile(
+    r"\|?\s*(?:\\(?:angle|triangle|overline|overrightarrow|vec|mathrm|bar|hat|max|min)\s*)*\{?(?:[A-Za-z]|\\(?!frac|sqrt|sin|cos|tan|log|ln|sum|int|pi(?![A-Za-z]))[A-Za-z]+)"
+    r"[A-Z]{0,3}\}?(?:\s*_\s*(?:\{(?:[^{}]|\{[^{}]*\})*\}|\w|\\\w+)|'|\^\s*\{?\s*\\prime\s*\}?|\^\{?\s*\*\s*\}?)*\s*(?:\((?:[A-Za-z]|\d+)(?:\s*,\s*[A-Za-z])*\))?\s*\|?"
+)  # fmt: skip
+_SPACED_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
+
+
+def read(text: str) -> Answer:
+    """What the answer `text`, as people write it, is. Never raises: what is not understood becomes Opaque."""
+    try:
+        return _item(from_python(tidy(from_python(text))), 0)
+    except RecursionError:
+        return Opaque(text, "guard:depth")
+
+
+def _item(text: str, depth: int) -> Answer:
+    text = _unwrapped(text)
+    if not text:
+        return Opaque("", "empty")
+    if depth > _MAX_DEPTH:
+        return Opaque(text, "guard:depth")
+    if _REFUSED.search(text):
+        return Opaque(text, "ellipsis" if "\\ldots" in text else "unreadable")
+    for reader in (_choice, _words, _clock, _based, _matrix):
+        found = reader(text)
+        if found is not None:
+            return found
+    for compound in (_several, _set_expression, _membership, _bracketed, _relation):
+        found = compound(text, depth)
+        if found is not None:
+            return found
+    return _ratio(text) or _measured(text)
+
+
+def _unwrapped(text: str) -> str:
+    text = text.strip()
+    text = re.sub(r"^[,;:]\s*|(?:\s|[.,;:])+$", "", text)
+    while text.startswith("{") and (whole := split.enclosed(text)) is not None and whole[0] == "{":
+        if any(token in (",", ":") for _, token in split.outside(whole[1])) or not whole[1]:
+            break
+        text = whole[1].strip()
+    return text
+
+
+def _choice(text: str) -> Answer | None:
+    if (match := _CHOICE.fullmatch(text)) is not None:
+        return Choice(match.group(1))
+    if (match := _CHOICES.fullmatch(text)) is not None:
+        letters = re.sub(r"and|[^A-J]", "", match.group(1))
+        if len(set(letters)) == len(letters):
+            spread = len(match.group(1)) > len(letters)
+            return Choice("".join(sorted(letters)) if spread and len(letters) > 1 else letters)
+    if (match := _CHOICE_WITH_TEXT.fullmatch(text)) is not None:
+        return Choice(match.group(1) or match.group(2), re.sub(r"[\s\"]", "", match.group(3)).lower())
+    return None
+
+
+def _words(text: str) -> Answer | None:
+    if text in ("\\emptyset", "\\{\\}", "\\{ \\}"):
+        return Known("empty")
+    if text == "\\reals":
+        return Known("reals")
+    plain = text.replace('"', " ").strip()
+    words = canonical_words(plain)
+    if words in ("empty", "reals"):
+        return Known(words)
+    number = number_in_words(words)
+    if number is not None:
+        return Scalar(Node("num", value=read_expression(str(abs(number))).value * (-1 if number < 0 else 1)))
+    if re.search(r"[\\\d=<>+*/^_|{}\[\]%$]", plain):
+        return None
+    letters = _WORDY.findall(plain)
+    if not letters or plain in FUNCTIONS or plain in ("pi", "oo", "-oo", "inf"):
+        return Words(words) if re.search(r"[\u3040-\u9fff]", plain) else None
+    quoted = text.startswith('"') and text.endswith('"')
+    if quoted or len(plain) > 3 or not plain.isalpha() and max(map(len, letters)) > 3 or plain.lower() in ("yes", "no", "odd", "one"):
+        if re.search(r"[()!]|\d", plain) and not quoted and max(map(len, letters)) <= 3:
+            return None
+        return Words(words)
+    return Words(plain) if plain.isalpha() else None
+
+
+def _clock(text: str) -> Answer | None:
+    match = _CLOCK.fullmatch(text)
+    if match is None or match.group(4) is None:
+        return None
+    return _clock_of(match)
+
+
+def _clock_of(match: re.Match[str]) -> Clock | None:
+    hours, minutes, seconds, half = match.groups()
+    if int(hours) > 24 or int(minutes) > 59 or int(seconds or 0) > 59:
+        return None
+    half = f"{half.lower()}m" if half else ""
+    hour = int(hours)
+    if half:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + 12 * (half == "pm")
+    return Clock(hour * 3600 + int(minutes) * 60 + int(seconds or 0), half)
+
+
+def _based(text: str) -> Answer | None:
+    match = _BASED.fullmatch(text) or _BASE_WORDS.fullmatch(text)
+    if match is None:
+        return None
+    digits, written = match.groups()
+    base = int(written) if written.isdigit() else number_in_words(written)
+    if base is None or not 2 <= base <= 36 or not any(char.isdigit() for char in digits):
+        return Opaque(text, "base") if digits.isdigit() else None
+    if any(int(char, 36) >= base for char in digits):
+        return Opaque(text, "base")
+    return Based(digits.lstrip("0") or "0", base)
+
+
+def _matrix(text: str) -> Answer | None:
+    match = _MATRIX.fullmatch(text)
+    if match is None or "\\begin" in match.group(2):
+        return Opaque(text) if "\\begin" in text else None
+    delimiter = match.group(1) if match.group(1) in ("v", "V") else ""
+    body = re.sub(r"\\hline|\\cr(?![A-Za-z])", r" ", match.group(2))
+    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?|\\cr", body) if row.strip()]
+    cells = [[cell.strip() for cell in row.split("&")] for row in rows]
+    if not cells or any(not cell for row in cells for cell in row) or len({len(row) for row in cells}) != 1:
+        return Opaque(text)
+    if sum(map(len, cells)) > _MAX_MEMBERS:
+        return Opaque(text, "guard:members")
+    return Matrix(tuple(tuple(_item(cell, _MAX_DEPTH - 1) for cell in row) for row in cells), delimiter)
+
+
+def _several(text: str, depth: int) -> Answer | None:
+    """Lists: by `or`, `;`, `and` and commas, outermost separator first."""
+    alternatives = split.cut_words(text, "or")
+    if len(alternatives) > 1:
+        alternatives = [part.strip(" ,;") for part in alternatives]
+        members = _members([piece for part in alternatives for piece in _pieces(part)], depth)
+        if members and all(isinstance(member, Relation | Combined | Known) for member in members):
+            return Combined("cup", members) if len(members) == len(alternatives) else None
+        return _many(members)
+    parts = split.cut(text, frozenset({";"}))
+    if len(parts) > 1:
+        return _many(_members(parts, depth))
+    parts = _pieces(text)
+    if len(parts) < 2:
+        return None
+    members = _members(parts, depth)
+    conditions = all(isinstance(member, Relation) and member.ops != ("=",) for member in members)
+    if conditions and len(members) > 1 and "," not in text:
+        return Combined("cap", members)
+    return _many(members)
+
+
+def _pieces(text: str) -> list[str]:
+    parts = [piece for part in split.cut_words(text, "and") for piece in split.cut_commas(part.strip(" ,"))]
+    return [part for part in parts if part.strip()]
+
+
+def _members(parts: list[str], depth: int) -> tuple[Answer, ...]:
+    if len(parts) > _MAX_MEMBERS:
+        return (Opaque(",".join(parts), "guard:members"),)
+    return tuple(_item(part, depth + 1) for part in parts)
+
+
+def _many(members: tuple[Answer, ...]) -> Answer:
+    """A list; names of values are pulled out: `x = 2, 3`, `x = 2 or x = 3`, `x = 1, y = 2`."""
+    flat = tuple(inner for member in members for inner in (member.members if _is_plain_list(member) else (member,)))
+    named = [member for member in flat if isinstance(member, Named)]
+    if len(named) == len(flat) > 1:
+        names = tuple(member.name for member in named)
+        if len(set(names)) == len(names):
+            return Assignments(names, tuple(member.value for member in named))
+    if named and isinstance(flat[0], Named) and len({member.name for member in named}) == 1:
+        values = tuple(member.value if isinstance(member, Named) else member for member in flat)
+        if all(isinstance(value, Scalar | Quantity | Group | Words) for value in values):
+            return Many(values, name=flat[0].name)
+    return Many(flat)
+
+
+def _is_plain_list(member: Answer) -> bool:
+    return isinstance(member, Many) and not member.is_set and not member.name
+
+
+def _set_expression(text: str, depth: int) -> Answer | None:
+    operators = [token for _, token in split.outside(text) if token in _SET_OPERATORS]
+    text_parts = split.cut(text, frozenset(_SET_OPERATORS))
+    if not operators and re.match(r"\\reals\s*-", text):
+        operators, text_parts = ["\\setminus"], list(re.split(r"(?<=\\reals)\s*-", text, maxsplit=1))
+    if not operators:
+        return None
+    if (match := _IN.fullmatch(text_parts[0])) is not None:
+        text_parts[0] = match.group(2)
+    if len(set(operators)) != 1 or operators[0] == "\\setminus" and len(text_parts) != 2:
+        return Opaque(text, "set_operators")
+    return Combined(_SET_OPERATORS[operators[0]], _members(text_parts, depth))
+
+
+def _membership(text: str, depth: int) -> Answer | None:
+    if (match := _BUILDER.fullmatch(text)) is not None:
+        inner = _item(match.group(2), depth + 1)
+        return inner if isinstance(inner, Relation | Combined | Known) else Opaque(text, "set_builder")
+    if (match := _IN.fullmatch(text)) is not None:
+        inner = _item(match.group(2), depth + 1)
+        is_set = isinstance(inner, Combined | Known | Group) or isinstance(inner, Many) and inner.is_set
+        return inner if is_set else Opaque(text, "membership")
+    return Opaque(text, "membership") if "\\in " in text else None
+
+
+def _bracketed(text: str, depth: int) -> Answer | None:
+    whole = split.enclosed(text)
+    if whole is None:
+        return None
+    opening, inside, closing = whole
+    if opening in ("\\lfloor", "\\lceil", "\\lvert", "\\begin"):
+        return None
+    parts = split.cut_commas(inside) if inside else []
+    if len(parts) == 1 and len(split.cut(inside, frozenset({","}))) > 1 and opening != "\\{":
+        parts = split.cut(inside, frozenset({","}))  # (100,200) is a pair, never thousands
+    if opening in ("\\{", "{"):
+        if any(not part.strip() for part in parts):
+            return Opaque(text)
+        return Many(_flattened(_members([piece for part in parts for piece in split.cut(part, frozenset({";"}))], depth)), is_set=True)
+    if len(parts) == 1:
+        if opening == "(" and closing == ")":
+            inner = _item(inside, depth + 1)
+            return None if isinstance(inner, Scalar | Opaque) else inner
+        if opening == "[" and closing == "]":
+            inner = _item(inside, depth + 1)
+            return Many((inner,)) if not isinstance(inner, Opaque) else None
+        return None
+    if any(not part.strip() for part in parts):
+        return Opaque(text)
+    members = _members(parts, depth)
+    if opening == "(" and _tuple_of_numbers_with_list(members):
+        return Opaque(text)
+    return Group({"\\langle": "("}.get(opening, opening), members, {"\\rangle": ")"}.get(closing, closing))
+
+
+def _tuple_of_numbers_with_list(members: tuple[Answer, ...]) -> bool:
+    """(±1, 2) has no single reading as a tuple."""
+    return any(_is_plain_list(member) for member in members)
+
+
+def _flattened(members: tuple[Answer, ...]) -> tuple[Answer, ...]:
+    return tuple(inner for member in members for inner in (member.members if _is_plain_list(member) else (member,)))
+
+
+def _relation(text: str, depth: int) -> Answer | None:
+    text = re.split(r"\\approx(?![A-Za-z])", text)[0] if re.search(r"=.*\\approx", text) else text
+    ops = [_RELATIONS[token] for _, token in split.outside(text) if token in _RELATIONS]
+    if not ops:
+        return None
+    parts = [part.strip() for part in split.cut(text, frozenset(_RELATIONS))]
+    if any(not part for part in parts):
+        return Opaque(text)
+    if set(ops) == {"="}:
+        return _equation(parts, depth)
+    try:
+        return Relation(tuple(read_expression(part) for part in parts), tuple(ops))
+    except Unreadable:
+        return Opaque(text)
+
+
+def _equation(parts: list[str], depth: int) -> Answer:
+    left, right = parts[0], parts[-1]
+    text = "=".join(parts)
+    if len(parts) > 2:  # x = 1 + 1 = 2 tells x; x = y = 2 tells two things
+        if not _is_name(left) or any(_is_name(part) for part in parts[1:-1]):
+            return Opaque(text, "chain")
+        return Named(_name(left), _item(right, depth + 1))
+    names = split.enclosed(left)
+    if names is not None and names[0] == "(" and "," in names[1]:
+        keys = [key.strip() for key in split.cut(names[1], frozenset({","}))]
+        values = _item(right, depth + 1)
+        if all(_is_name(key) for key in keys):
+            if isinstance(values, Group) and len(values.members) == len(keys) and values.opening == "(":
+                return Assignments(tuple(map(_name, keys)), values.members)
+            return Named(_name(left), values) if isinstance(values, Many) else Opaque(text)
+        return Opaque(text)
+    if ":" in left and all(_is_name(part) for part in left.split(":")):
+        return Named(_name(left), _item(right, depth + 1))
+    try:
+        sides = read_expression(left), read_expression(right)
+    except Unreadable:
+        sides = None
+    if _is_name(left) and not (sides is not None and _is_name(right) and sides[1].op == "sym"):
+        value = _item(right, depth + 1)
+        if not isinstance(value, Opaque):
+            return Named(_name(left), value)
+        return Opaque(text, value.reason)
+    if sides is None:
+        return Opaque(text)
+    if _is_name(right) and not sides[0].symbols() and sides[1].op == "sym":
+        return Named(_name(right), _item(left, depth + 1))
+    return Relation(sides, ("=",))
+
+
+def _is_name(text: str) -> bool:
+    return _NAME.fullmatch(text.strip()) is not None and text.strip() not in ("e", "i", "\\infty", "\\emptyset", "\\reals")
+
+
+def _name(text: str) -> str:
+    return re.sub(r"[\s{}\\\"]|mathrm|prime", lambda m: "'" if m.group() == "prime" else "", text)
+
+
+def _ratio(text: str) -> Answer | None:
+    parts = split.cut(text, frozenset({":"}))
+    if len(parts) < 2 or text.startswith("\\begin"):
+        return None
+    try:
+        nodes = tuple(read_expression(part.replace('"', "")) for part in parts)
+    except Unreadable:
+        return Opaque(text)
+    match = _CLOCK.fullmatch(text)
+    return Ratio(nodes, _clock_of(match) if match is not None else None)
+
+
+def _measured(text: str) -> Answer:
+    """A scalar, perhaps with a unit or a currency."""
+    text = text.strip()
+    if _SPACED_THOUSANDS.fullmatch(text):
+        text = text.replace(" ", "")
+    if (match := _CURRENCY.fullmatch(text)) is not None or (match := _CURRENCY_BEHIND.fullmatch(text)) is not None:
+        sign, unit, body = match.groups() if len(match.groups()) == 3 else ("", match.group(2), match.group(1))
+        inner = _measured(sign + body)
+        if isinstance(inner, Scalar):
+            return Quantity(inner.node, unit)
+        return inner if isinstance(inner, Quantity) and (inner.unit == unit or inner.unit.startswith(unit + "/")) else Opaque(text, "unit")
+    whole = _expression(text)
+    body, unit_text = split_unit(text)
+    plain = unit_text[:1].isalpha() and not is_plain_unit(unit_text)  # "2ab": factors, and no unit
+    if not unit_text or plain or whole is not None and unit_text.startswith("\\"):
+        return _scalar(whole) if whole is not None else Opaque(text)
+    return _quantity(body, unit_text, text)
+
+
+def _quantity(body: str, unit_text: str, text: str) -> Answer:
+    factor, unit_text = split_scale(unit_text)
+    node = _expression(body.replace(",", "") if split._THOUSANDS.fullmatch(body) else body)
+    if node is None:
+        return Opaque(text, "unit")
+    if factor != 1:
+        node = Node("mul", (node, Node("num", value=read_expression(str(factor)).value)))
+        if not unit_text.strip():
+            return Scalar(node)
+    unit = canonical_unit(unit_text)
+    if unit is None:
+        return Opaque(text, "unit")
+    if node.has("pm"):
+        return Opaque(text, "unit")
+    return Quantity(node, unit)
+
+
+def _expression(text: str) -> Node | None:
+    try:
+        return read_expression(text.replace(",", "") if split._THOUSANDS.fullmatch(text) else text)
+    except Unreadable:
+        return None
+
+
+def _scalar(node: Node) -> Answer:
+    if node.op == "degree":
+        return Quantity(node.args[0], "deg")
+    if node.op == "neg" and node.args[0].op == "degree":
+        return Quantity(Node("neg", node.args[0].args), "deg")
+    if node.has("pm", "mp"):
+        found = expanded(node)
+        return Many(tuple(map(Scalar, found))) if found else Opaque(repr(node), "plus_minus")
+    return Scalar(node)

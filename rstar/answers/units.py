@@ -1,0 +1,126 @@
+"""Units of measurement: their spellings, and what counts as a unit at all."""
+
+import re
+
+_SPELLINGS = {
+    "cm": "cm centimeter centimetre cms", "m": "meter metre m", "km": "km kilometer kilometre kms", "mm": "mm millimeter millimetre",
+    "in": "in inch inches", "ft": "ft foot feet", "yd": "yd yard", "mi": "mi mile", "kg": "kg kilogram kgs kilo", "g": "g gram gm",
+    "mg": "mg milligram", "lb": "lb lbs pound", "oz": "oz ounce", "s": "s sec second", "min": "min minute mins", "h": "h hr hour hrs",
+    "day": "day", "week": "week wk", "month": "month", "year": "year yr", "dollar": "dollar usd bucks", "cent": "cent",
+    "euro": "euro eur", "yuan": "yuan 元 rmb", "yen": "yen", "%": "% percent pct percentage 百分", "deg": "degree deg \\degree 度",
+    "unit": "unit", "l": "liter litre l", "ml": "ml milliliter millilitre", "mph": "mph", "kph": "kph kmph", "n": "newton",
+    "j": "joule", "w": "watt", "v": "volt", "a": "ampere amp", "hz": "hz hertz", "k": "kelvin", "rad": "radian rad", "mol": "mol mole",
+    "gal": "gallon gal", "qt": "quart", "pt": "pint", "acre": "acre", "rs": "rupee rs", "个": "个 個", "米": "米", "千米": "千米 公里",
+    "厘米": "厘米", "kw": "kw kilowatt", "pa": "pa pascal", "ev": "ev", "nm": "nm nanometer", "°c": "celsius", "°f": "fahrenheit",
+}  # fmt: skip
+_CANONICAL = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
+_SINGLE = frozenset("m g s h l n j w v a k".split())  # units only inside \text: a bare letter is a symbol
+_PLAIN_SHORT = frozenset(
+    "cm km mm kg mg lb lbs oz ft yd mi in hr hrs min sec mph kph ml deg pct pts usd gal units unit cents days feet inch".split()
+)
+_ALIASES = {"mi/h": "mph", "km/h": "kph"}
+# words that change the value or the meaning of the number before them, or show that the text is no unit
+_VETO = frozenset(
+    "or and mod modulo less more fewer times squared cubed factorial over out to than not if when where for base th rd nd st half"
+    " quarter third plus minus x by with without is are be was were from into choose given except at most least about"
+    " approximately between no none thousands tens hundred hundreds thousand million millions billion billions trillion dozen"
+    " pm am o'clock remainder r pi log sin cos tan ln exp e i sqrt of past till until before after iff only remaining".split()
+)
+_SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SPECIAL = {"people": "person", "children": "child", "men": "man", "women": "woman", "feet": "ft", "inches": "inch"}
+_FILLER = frozenset("the a an of each per".split())
+_PIECES = re.compile(r"[A-Za-z\u00b0\u0370-\uffff%]+|\^\s*\{?\s*-?\d\s*\}?|/|\\degree|\d|\S")
+
+_TOKENS = re.compile(r'"[^"]*"|\\[A-Za-z]+|[A-Za-z]+\.?|[\u3040-\u9fff]+|\^\s*\{?\s*\d\s*\}?|\s+|.', re.DOTALL)
+_STARTS = re.compile(r'"[^"]*"|%|\\degree|[A-Za-z]{2,}\.?|[\u3040-\u9fff]+')
+_CONTINUES = re.compile(r"\^\s*\{?\s*\d\s*\}?|/|-|\s+|\\cdot|,")
+
+
+def split_unit(text: str) -> tuple[str, str]:
+    """(number, unit) where unit words, quoted or plain, stand behind something that can be a number; else (text, "")."""
+    tokens = _TOKENS.findall(text)
+    start = len(tokens)
+    for place in range(len(tokens) - 1, 0, -1):
+        token = tokens[place]
+        if _STARTS.fullmatch(token):
+            start = place
+        elif not _CONTINUES.fullmatch(token) and not (token.isalpha() and tokens[place - 1] == "/"):
+            break
+    body = "".join(tokens[:start]).rstrip()
+    if start == len(tokens) or not (body[-1:].isdigit() or body[-1:] in ")}]!." or re.search(r"\\pi$|(?<![A-Za-z])[a-z]$", body)):
+        return text, ""
+    return body, "".join(tokens[start:]).strip()
+
+
+def is_plain_unit(words: str) -> bool:
+    """Whether undecorated words behind a number ("5 cm", "10weeks") are a unit and not factors."""
+    first = words.split()[0].lower().rstrip(".")
+    if len(first) >= 4 or not first.isascii() or first == "sq":
+        return True
+    return first in _PLAIN_SHORT or first in ("men", "man", "boys", "ways", "cows", "pigs", "sq", "dogs", "cats", "hours")
+
+
+def canonical_unit(text: str) -> str | None:
+    """One spelling per unit ("square centimeters" -> "cm^2"), `~word` for a noun that is no known unit; None for no unit."""
+    pieces = _PIECES.findall(text.replace('"', " ").replace("\\cdot", " ").replace("-", " ").replace(",", " ").replace(".", "").lower())
+    result: list[str] = []
+    power = ""
+    known = False
+    at = 0
+    while at < len(pieces):
+        piece = pieces[at]
+        at += 1
+        if piece.startswith("^"):
+            digits = piece.strip("^{} ")
+            if not result or result[-1] == "/":
+                return None
+            result[-1] += "" if digits == "1" else f"^{digits}"
+        elif piece in ("/", "per"):
+            if not result:
+                return None
+            result.append("/")
+        elif piece in ("square", "sq"):
+            power = "^2"
+        elif piece == "cubic":
+            power = "^3"
+        elif piece in _VETO or piece.isdigit() or not re.fullmatch(r"[^\W\d_]+|%|\\degree|°[cf]?", piece):
+            if piece == "of" and result and known:  # "5 cm of rain"
+                break
+            return None
+        elif piece in _FILLER and result and result[-1] != "/":
+            continue
+        else:
+            name = _CANONICAL.get(piece) or _CANONICAL.get(_singular(piece))
+            known = known or name is not None
+            result.append((name if name is not None else "~" + _singular(piece)) + power)
+            power = ""
+    if power:
+        result.append("unit" + power)
+    if not result or result[-1] == "/" or len(result) > 12:
+        return None
+    if result[0] == "deg" and len(result) == 2 and result[1] in ("~c", "~f", "°c", "°f"):
+        return "°" + result[1][-1]
+    unit = " ".join(result).replace(" / ", "/")
+    return _ALIASES.get(unit, unit)
+
+
+def is_known(unit: str) -> bool:
+    """Whether a canonical unit consists of known units only."""
+    return "~" not in unit
+
+
+def split_scale(text: str) -> tuple[int, str]:
+    """A leading "million" and the like as a factor, and the rest of the words."""
+    words = text.replace('"', " ").split()
+    if words and words[0].lower() in _SCALES:
+        return _SCALES[words[0].lower()], " ".join(words[1:])
+    return 1, text
+
+
+def _singular(word: str) -> str:
+    word = _SPECIAL.get(word, word)
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("ches", "shes", "xes", "sses")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 2 else word
