@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rstar.core.execution import ROOT_STATE, Status, StepResult
-from rstar.sandbox import Sandbox, SandboxConfig
+from rstar.sandbox import Limits, Sandbox, SandboxConfig
 from tests.sandbox.conftest import QUICK, Box, alive, children, opened
 
 
@@ -166,14 +166,14 @@ def test_never_replays_the_whole_prefix(never: Box) -> None:
 
 
 def test_load_is_not_the_steps_fault() -> None:
-    """Twelve busy steps share the processors; each needs less than its limits, and none is blamed for the queue."""
+    """Many busy steps share the processors; each needs less than its limits, and none is blamed for the queue."""
     cores = len(os.sched_getaffinity(0))
-    config = SandboxConfig(preload=(), limits=QUICK, concurrency=6 * cores)
-    code = "import time\nbegan = time.thread_time()\nwhile time.thread_time() - began < 0.5: pass\n"
+    config = SandboxConfig(preload=(), limits=Limits(cpu_s=0.4, wall_s=0.5), concurrency=6 * cores)
+    code = "import time\nbegan = time.thread_time()\nwhile time.thread_time() - began < 0.2: pass\n"
     with opened(config) as box:
         results = box.many([code + f"n = {i}" for i in range(6 * cores)])
         assert {result.status for result in results} == {Status.OK}
-        assert max(result.wall_s for result in results) > 2.0
+        assert max(result.wall_s for result in results) > 0.5
 
 
 def test_a_killed_broker_takes_its_nodes_and_is_replaced() -> None:
