@@ -56,7 +56,7 @@ def judge(gold: str, candidate: str, mode: Mode) -> tuple[Verdict, str]:
 
 
 def equal(a: Answer, b: Answer, compat: bool = False) -> Sameness:
-    """Whether two answers are equal; symmetric."""
+    """Whether `b` equals the gold answer `a`. Symmetric, but for brackets: they may be added to a list, never dropped."""
     if a == b and not isinstance(a, Opaque):
         return Sameness(True, _rule(a))
     for left, right in ((a, b), (b, a)):
@@ -72,6 +72,8 @@ def equal(a: Answer, b: Answer, compat: bool = False) -> Sameness:
             return found
     if type(a) is type(b):
         return _alike(a, b, compat)
+    if isinstance(a, Group) and isinstance(b, Many) and not b.is_set:
+        return Sameness(None, "brackets")  # whoever asks for brackets, an interval say, is not answered by a bare list
     for left, right in ((a, b), (b, a)):
         found = _unlike(left, right, compat)
         if found is not None:
@@ -257,7 +259,8 @@ def _unlike(a: Answer, b: Answer, compat: bool) -> Sameness | None:
 
 
 def _letters(text: str) -> str:
-    return "".join(char for char in text.lower() if char.isalnum() or char in " +-/")
+    kept = "".join(char if char.isalnum() or char in "+-/" else " " for char in text.lower().replace("'", ""))
+    return " ".join(kept.split())
 
 
 def _quantities(a: Quantity, b: Quantity, compat: bool) -> Sameness:

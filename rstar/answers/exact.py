@@ -16,7 +16,7 @@ _DECIMAL = re.compile(
 _RATIO = re.compile(r"([+-]?\d+)\s*/\s*(\d+)")
 _FRAC = re.compile(r"([+-]?)\\[dt]?frac\s*(?:\{\s*([+-]?\d+)\s*\}\s*\{\s*([+-]?\d+)\s*\}|(\d)(\d)(?!\d))")
 _WRAPPED = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\(((?:(?!\\[()]).)+)\\\)|\\\[((?:(?!\\[\[\]]).)+)\\\]")
-_SPACE_KEPT = re.compile(r"(?<=[A-Za-z0-9])\s+(?=[A-Za-z0-9])|(?<=,)\s+(?=\d)")
+_SPACE_KEPT = re.compile(r"(?<=[A-Za-z0-9.])\s+(?=[A-Za-z0-9.])|(?<=,)\s+(?=\d)")
 
 
 class Number(NamedTuple):

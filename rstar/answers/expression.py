@@ -120,7 +120,7 @@ class _Parser:
                 return left
 
     def signed_factor(self) -> Node:
-        sign = self._accept("-", "+")
+        sign = self._accept("-")
         if sign is None:
             return self.factor()
         self._depth += 1
@@ -148,7 +148,7 @@ class _Parser:
         return base
 
     def exponent(self) -> Node:
-        sign = self._accept("-", "+")
+        sign = self._accept("-")
         if self.kind == "{":
             inner = self.group()
         else:

@@ -5,6 +5,7 @@ import re
 _MAX_LENGTH = 1_500
 _MAX_DEPTH = 100
 _MAX_COMMANDS = 120
+_MAX_WORDS = 40  # more words are an explanation, in which no answer was marked
 
 _CODE = re.compile(
     r"__|\b(?:import|eval|exec|lambda|compile|globals|locals|getattr|setattr|open|input|system|popen|subprocess|os|sys|"
@@ -12,7 +13,6 @@ _CODE = re.compile(
     r"|`|;\s*\w+\s*\(|\$\(|&&|\.\w+\(|#!|</?\w+>|\bfor\b.*\bin\b|\\(?:input|include|write|immediate|openin|openout|read|def|let|csname|catcode)\b",
 )
 _ALLOWED_CALLS = re.compile(r"\b(?:Interval|S|sp|sympy|math|np|numpy)\.(?:open|Lopen|Ropen|[A-Za-z]\w*)\b")
-_EMPTY = re.compile(r"[\s\W_]*")
 
 
 def refusal(text: str) -> str:
@@ -23,6 +23,8 @@ def refusal(text: str) -> str:
         return "guard:code"
     if len(re.findall(r"\\[A-Za-z]+", text)) > _MAX_COMMANDS:
         return "guard:commands"
+    if len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", text)) > _MAX_WORDS:
+        return "no_answer"
     depth = deepest = 0
     for char in text:
         if char in "([{":

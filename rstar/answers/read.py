@@ -84,7 +84,7 @@ def _item(text: str, depth: int) -> Answer:
 
 def _unwrapped(text: str) -> str:
     text = text.strip()
-    text = re.sub(r"^[,;:]\s*|(?:\s|[.,;:])+$", "", text)
+    text = re.sub(r"(?:\s|[.,;])+$", "", text)
     while text.startswith("{") and (whole := split.enclosed(text)) is not None and whole[0] == "{":
         if any(token in (",", ":") for _, token in split.outside(whole[1])) or not whole[1]:
             break
@@ -377,7 +377,7 @@ def _measured(text: str) -> Answer:
         return inner if isinstance(inner, Quantity) and (inner.unit == unit or inner.unit.startswith(unit + "/")) else Opaque(text, "unit")
     whole = _expression(text)
     body, unit_text = split_unit(text)
-    plain = unit_text[:1].isalpha() and not is_plain_unit(unit_text)  # "2ab": factors, and no unit
+    plain = unit_text[:1].isalpha() and not is_plain_unit(unit_text, spaced=len(body) + len(unit_text) < len(text))
     if not unit_text or plain or whole is not None and unit_text.startswith("\\"):
         return _scalar(whole) if whole is not None else Opaque(text)
     return _quantity(body, unit_text, text)
@@ -385,7 +385,7 @@ def _measured(text: str) -> Answer:
 
 def _quantity(body: str, unit_text: str, text: str) -> Answer:
     factor, unit_text = split_scale(unit_text)
-    node = _expression(body.replace(",", "") if split._THOUSANDS.fullmatch(body) else body)
+    node = _expression(body.replace(",", "") if split.is_thousands(body) else body)
     if node is None:
         return Opaque(text, "unit")
     if factor != 1:
@@ -402,7 +402,7 @@ def _quantity(body: str, unit_text: str, text: str) -> Answer:
 
 def _expression(text: str) -> Node | None:
     try:
-        return read_expression(text.replace(",", "") if split._THOUSANDS.fullmatch(text) else text)
+        return read_expression(text.replace(",", "") if split.is_thousands(text) else text)
     except Unreadable:
         return None
 

@@ -25,9 +25,9 @@ class NotASet(Exception):
 class Piece:
     """From `low` to `high`, with or without its ends; a point has both and they are the same. Infinite ends are open."""
 
-    low: Any
+    low: Fraction
     has_low: bool
-    high: Any
+    high: Fraction
     has_high: bool
 
 
@@ -39,6 +39,7 @@ class RealSet:
     name: str = ""
 
 
+Function = Callable[[Fraction], Fraction]
 REALS = Piece(Fraction(-_INFINITE), False, Fraction(_INFINITE), False)
 
 
@@ -82,7 +83,7 @@ def _interval(group: Group) -> Piece:
     return Piece(low, has_low, high, has_high)
 
 
-def _end(member: Answer) -> Any:
+def _end(member: Answer) -> Fraction:
     if not isinstance(member, Scalar | Quantity):
         raise NotASet("an end that is no number")
     node, sign = member.node, 1
@@ -93,12 +94,10 @@ def _end(member: Answer) -> Any:
     return _real(member.node)
 
 
-def _real(node: Node) -> Any:
+def _real(node: Node) -> Fraction:
     if node.symbols():
         raise NotASet("a symbol")
-    value = constant(node)
-    if not isinstance(value, Fraction) and value.imag != 0:
-        raise NotASet("a complex number")
+    value = _fraction(constant(node))
     if value != 0 and not _SMALLEST < abs(value) < 1 / _SMALLEST:
         raise NotASet("a number out of range")
     return value
@@ -131,23 +130,12 @@ def _removed(answer: Answer) -> tuple[Piece, ...]:
     return _real_set(answer).pieces
 
 
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, Fraction) and isinstance(b, Fraction):
-        return a == b
-    a, b = _common(a, b)
-    return bool(abs(a - b) <= max(abs(a), abs(b)) * 10**-40)
+def _same(a: Fraction, b: Fraction) -> bool:
+    return a == b or abs(a - b) <= max(abs(a), abs(b)) * _TOLERANCE
 
 
-def _less(a: Any, b: Any) -> bool:
-    if _same(a, b):
-        return False
-    a, b = _common(a, b)
-    return bool(a < b)
-
-
-def _common(a: Any, b: Any) -> tuple[Any, Any]:
-    evaluator = Evaluator(_DPS, {})
-    return evaluator.number(a), evaluator.number(b)
+def _less(a: Fraction, b: Fraction) -> bool:
+    return a < b and not _same(a, b)
 
 
 def _union(pieces: list[Piece]) -> tuple[Piece, ...]:
@@ -214,18 +202,12 @@ def _solutions(left: Node, op: str, right: Node, name: str) -> tuple[Piece, ...]
         return _bounded_by_infinity(left, op, right)
     difference = Node("add", (left, Node("neg", (right,))))
 
-    def at(x: Any) -> Any:
-        evaluator = Evaluator(_DPS, {name: x})
-        value = evaluator.value(difference)
-        if not isinstance(value, Fraction) and value.imag != 0:
-            raise NotASet("a complex value")
-        return value
-
-    roots: list[Any] = []
+    at = _function(difference, name)
+    roots: list[Fraction] = []
     for root in _roots(left, right, name, at):
         if not any(_same(root, other) for other in roots):
             roots.append(root)
-    roots.sort(key=lambda root: Evaluator(_DPS, {}).number(root))
+    roots.sort()
     found: list[Piece] = []
     wanted = {"<": (-1,), ">": (1,), "le": (-1,), "ge": (1,), "ne": (-1, 1), "=": ()}[op]
     ends = [Fraction(-_INFINITE), *roots, Fraction(_INFINITE)]
@@ -249,28 +231,29 @@ def _bounded_by_infinity(left: Node, op: str, right: Node) -> tuple[Piece, ...]:
     return (REALS,)
 
 
-def _between(low: Any, high: Any) -> Fraction:
+def _between(low: Fraction, high: Fraction) -> Fraction:
     if low == -_INFINITE and high == _INFINITE:
         return Fraction(1, 3)
     if low == -_INFINITE:
-        return _fraction(high) - Fraction(7, 3)
-    if high == _INFINITE:
-        return _fraction(low) + Fraction(7, 3)
-    return (_fraction(low) + _fraction(high)) / 2
+        return high - Fraction(7, 3)
+    return low + Fraction(7, 3) if high == _INFINITE else (low + high) / 2
 
 
 def _fraction(value: Any) -> Fraction:
+    """A computed value as a fraction: exact, or of 60 digits. Raises NotASet for a complex one."""
     if isinstance(value, Fraction):
         return value
-    sign, mantissa, exponent, _ = value._mpf_
+    if value.imag != 0:
+        raise NotASet("a complex number")
+    sign, mantissa, exponent, _ = value.real._mpf_
     exact = Fraction(mantissa) * Fraction(2) ** exponent
     return -exact if sign else exact
 
 
-def _roots(left: Node, right: Node, name: str, at: Callable[[Any], Any]) -> list[Any]:
+def _roots(left: Node, right: Node, name: str, at: Function) -> list[Fraction]:
     for side, other in ((left, right), (right, left)):
         if side.op == "abs" and not side.has("root", "pow", "div") and not other.symbols() and side.args[0].symbols() == {name}:
-            bound = constant(other)
+            bound = _fraction(constant(other))
             inside = Node("add", (side.args[0], Node("neg", (other,))))
             outside = Node("add", (side.args[0], other))
             if bound < 0:
@@ -281,33 +264,26 @@ def _roots(left: Node, right: Node, name: str, at: Callable[[Any], Any]) -> list
     return _polynomial_roots(at)
 
 
-def _function(node: Node, name: str) -> Callable[[Any], Any]:
-    return lambda x: Evaluator(_DPS, {name: x}).value(node)
+def _function(node: Node, name: str) -> Function:
+    return lambda x: _fraction(Evaluator(_DPS, {name: x}).value(node))
 
 
-def _polynomial_roots(at: Callable[[Any], Any]) -> list[Any]:
+def _polynomial_roots(at: Function) -> list[Fraction]:
     """Real roots of a function that is a polynomial of degree two at most. Raises NotASet where it is not."""
-    mp = Evaluator(_DPS, {})
-    minus, zero, plus = (mp.number(at(Fraction(x))) for x in (-1, 0, 1))
-    exact = [at(Fraction(x)) for x in (-1, 0, 1)]
-    if all(isinstance(value, Fraction) for value in exact):
-        minus, zero, plus = exact
-    a, b, c = (plus + minus) / 2 - zero, (plus - minus) / 2, zero
-    for sample in _SAMPLES:
-        x = sample if isinstance(a, Fraction) else mp.number(sample)
-        value = at(sample) if isinstance(a, Fraction) else mp.number(at(sample))
-        if abs(a * x * x + b * x + c - value) > 10**-40 * (1 + abs(c) + abs(value)):
-            raise NotASet("neither linear nor quadratic")
-    small = 10**-40 * (abs(b) + abs(c) + 1)
-    if abs(a) <= small:
-        if abs(b) <= small:
+    minus, c, plus = (at(Fraction(x)) for x in (-1, 0, 1))
+    a, b = (plus + minus) / 2 - c, (plus - minus) / 2
+    size = abs(a) + abs(b) + abs(c)
+    if any(abs(a * x * x + b * x + c - at(x)) > size * _TOLERANCE for x in _SAMPLES):
+        raise NotASet("neither linear nor quadratic")
+    if abs(a) <= size * _TOLERANCE:
+        if abs(b) <= size * _TOLERANCE:
             raise NotASet("a condition without its letter")
         return [-c / b]
     under = b * b - 4 * a * c
-    if abs(under) <= 10**-40 * (abs(b * b) + abs(a * c)):
+    if abs(under) <= size * size * _TOLERANCE:
         return [-b / (2 * a)]
     if under < 0:
         return []
-    root = mp.mp.sqrt(mp.number(under))
-    a, b = mp.number(a), mp.number(b)
+    evaluator = Evaluator(_DPS, {})
+    root = _fraction(evaluator.mp.sqrt(evaluator.number(under)))
     return [(-b - root) / (2 * a), (-b + root) / (2 * a)]

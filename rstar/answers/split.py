@@ -62,6 +62,11 @@ def _item_around(text: str, start: int, commas: list[int], place: int) -> str:
     return text[start:end]
 
 
+def is_thousands(text: str) -> bool:
+    """Whether all of `text` is one number with its thousands separated by commas."""
+    return _THOUSANDS.fullmatch(text) is not None
+
+
 def cut_words(text: str, word: str) -> list[str]:
     """Cuts at the word `and` or `or`, also where it was glued to what stands around it: `2or-2`."""
     places = {place for place, _ in outside(text)}

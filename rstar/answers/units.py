@@ -16,15 +16,18 @@ _SPELLINGS = {
 _CANONICAL = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 _SINGLE = frozenset("m g s h l n j w v a k".split())  # units only inside \text: a bare letter is a symbol
 _PLAIN_SHORT = frozenset(
-    "cm km mm kg mg lb lbs oz ft yd mi in hr hrs min sec mph kph ml deg pct pts usd gal units unit cents days feet inch".split()
+    "cm km mm kg mg lb lbs oz ft yd mi in hr hrs min sec mph kph ml deg pct pts usd gal units unit cents days feet inch sq men man"
+    " boy ways way cow pig dog cat".split()
 )
 _ALIASES = {"mi/h": "mph", "km/h": "kph"}
 # words that change the value or the meaning of the number before them, or show that the text is no unit
 _VETO = frozenset(
-    "or and mod modulo less more fewer times squared cubed factorial over out to than not if when where for base th rd nd st half"
-    " quarter third plus minus x by with without is are be was were from into choose given except at most least about"
-    " approximately between no none thousands tens hundred hundreds thousand million millions billion billions trillion dozen"
-    " pm am o'clock remainder r pi log sin cos tan ln exp e i sqrt of past till until before after iff only remaining".split()
+    "or and mod modulo less more fewer times squared cubed factorial over out to than not if when where for base th rd nd st"
+    " half halves quarter quarters third thirds fourth fourths fifth fifths sixth sixths eighth eighths tenth tenths hundredth"
+    " hundredths thousandth thousandths plus minus negative x by with without is are be was were from into choose given except"
+    " at most least about below above approximately between no none tens hundred hundreds thousand thousands million millions"
+    " billion billions trillion trillions dozen dozens score gross lakh lakhs crore crores fold bn pm am o'clock noon midnight"
+    " remainder r k pi log sin cos tan ln exp e i sqrt of past till until before after iff only remaining because since".split()
 )
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SPECIAL = {"people": "person", "children": "child", "men": "man", "women": "woman", "feet": "ft", "inches": "inch"}
@@ -52,12 +55,12 @@ def split_unit(text: str) -> tuple[str, str]:
     return body, "".join(tokens[start:]).strip()
 
 
-def is_plain_unit(words: str) -> bool:
-    """Whether undecorated words behind a number ("5 cm", "10weeks") are a unit and not factors."""
-    first = words.split()[0].lower().rstrip(".")
-    if len(first) >= 4 or not first.isascii() or first == "sq":
+def is_plain_unit(words: str, spaced: bool) -> bool:
+    """Whether undecorated words behind a number ("10weeks", `spaced`: "5 apples") are a unit and not factors."""
+    first = re.split(r"[^A-Za-z\u3040-\u9fff]", words, maxsplit=1)[0].lower()
+    if first in _PLAIN_SHORT or not first.isascii() or _CANONICAL.get(_singular(first)) and len(first) > 3:
         return True
-    return first in _PLAIN_SHORT or first in ("men", "man", "boys", "ways", "cows", "pigs", "sq", "dogs", "cats", "hours")
+    return spaced and len(first) >= 4 and not first.startswith(("sin", "cos", "tan", "log", "sqrt", "ln"))
 
 
 def canonical_unit(text: str) -> str | None:
