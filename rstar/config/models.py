@@ -17,7 +17,7 @@ class TokenizerConfig(Config):
 
 
 class TinyModelConfig(Config):
-    """A small Qwen2 from random weights: what a laptop trains from scratch."""
+    """A small Llama-style model from random weights: what a laptop trains from scratch."""
 
     kind: Literal["tiny"] = "tiny"
     hidden: int = Field(64, ge=8)

@@ -50,6 +50,8 @@ class TrainConfig(Config):
     max_length: int = Field(4096, ge=16)
     """Tokens of an example; longer ones are left out and counted."""
     gradient_checkpointing: bool = False
+    augment: AugmentConfig | None = None
+    """Variation of examples, drawn anew each time one is seen."""
 
 
 class SftConfig(TrainConfig):
@@ -59,8 +61,6 @@ class SftConfig(TrainConfig):
     """Several examples in one row, kept apart by their positions."""
     start: Literal["base", "previous"] = "base"
     """What is fine-tuned: the base model every round (as in the paper), or the last round's policy."""
-    augment: AugmentConfig | None = None
-    """Variation of examples, drawn anew each time one is seen."""
 
 
 class PpmConfig(TrainConfig):
@@ -68,4 +68,3 @@ class PpmConfig(TrainConfig):
 
     batch: int = Field(512, ge=1)
     epochs: float = Field(1, gt=0)
-    augment: AugmentConfig | None = None

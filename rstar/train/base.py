@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging
 
 from rstar.config.models import HubModelConfig, ModelConfig, TinyModelConfig
 from rstar.errors import InputError
@@ -13,6 +15,7 @@ from rstar.train.tokenizer import add_markers, build
 
 def prepare(cfg: ModelConfig, texts: Iterable[str], seed: int, out: Path) -> None:
     """Write the base model into the folder `out`; `texts` and `seed` shape tiny models only."""
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if isinstance(cfg, TinyModelConfig):
         make_base(cfg, texts, seed, out)
     else:
@@ -54,9 +57,7 @@ def adopt(cfg: HubModelConfig, out: Path) -> None:
     revision = cfg.revision or "main"
     try:
         tokenizer = AutoTokenizer.from_pretrained(cfg.path, revision=revision)
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            cfg.path, revision=revision, dtype=getattr(torch, cfg.dtype)
-        )
+        model: Any = AutoModelForCausalLM.from_pretrained(cfg.path, revision=revision, dtype=getattr(torch, cfg.dtype))
     except (OSError, ValueError) as error:
         raise InputError(f"model.path: cannot load {cfg.path!r}: {error}") from error
     old = len(tokenizer)

@@ -32,7 +32,7 @@ def card(job: SftJob | PpmJob, metrics: dict[str, Any]) -> str:
         "library_name: transformers",
         "tags: [rstar]",
         "---",
-        f"# {job.out.name}",
+        f"# {job.tracking.run or job.out.name}",
         "",
         _WHAT[job.kind],
         "",

@@ -3,12 +3,14 @@
 from typing import Any
 
 import torch
+from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from rstar.train.examples import SOLUTIONS, stream
 from rstar.train.job import SftJob
+from rstar.train.losses import IGNORED
 from rstar.train.trainer import Report, arguments, limit, open_work, optimizer, print_progress, run
 
 
@@ -23,7 +25,7 @@ def train_policy(job: SftJob, report: Report = print_progress) -> dict[str, Any]
     tokenizer = AutoTokenizer.from_pretrained(job.start)
     model = AutoModelForCausalLM.from_pretrained(job.start, dtype=torch.float32)
     examples = stream(SOLUTIONS, job.rows, tokenizer, cfg, limit(cfg, model), job.seed, work)
-    trainer = SFTTrainer(
+    trainer = PolicyTrainer(
         model=model,
         args=SFTConfig(
             **arguments(job, examples),
@@ -36,3 +38,31 @@ def train_policy(job: SftJob, report: Report = print_progress) -> dict[str, Any]
         optimizer_cls_and_kwargs=optimizer(cfg),
     )
     return run(trainer, job, examples, report)
+
+
+class PolicyTrainer(SFTTrainer):
+    """TRL's SFT trainer with a shorter way to the same loss on a single CPU process.
+
+    TRL's fused head scores every position of the batch and takes entropies along the way, which pays on a GPU only.
+    Here the head sees the labelled positions alone.
+    """
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        if self.accelerator.device.type != "cpu" or self.accelerator.num_processes > 1 or return_outputs:
+            return super().compute_loss(  # type: ignore[no-untyped-call]
+                model, inputs, return_outputs, num_items_in_batch
+            )
+        labels = inputs.pop("labels")[:, 1:]
+        hidden = model.get_decoder()(**inputs, use_cache=False).last_hidden_state[:, :-1]
+        counted = labels != IGNORED
+        logits = model.get_output_embeddings()(hidden[counted])
+        right = (logits.argmax(-1) == labels[counted]).float().mean()
+        self._metrics["train" if model.training else "eval"]["mean_token_accuracy"].append(right.item())
+        total = counted.sum() if num_items_in_batch is None else num_items_in_batch
+        return functional.cross_entropy(logits, labels[counted], reduction="sum") / total

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import DataCollatorForPreference, RewardTrainer, suppress_seqcls_warning
 
@@ -42,14 +42,14 @@ def train_ppm(job: PpmJob, report: Report = print_progress) -> dict[str, Any]:
 
 
 @dataclass
-class PairCollator(DataCollatorForPreference):  # type: ignore[misc]
+class PairCollator(DataCollatorForPreference):
     """Pairs as (2N, T) ids, the chosen first, and their weights (N,)."""
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Tensor]:
         return {**super().torch_call(examples), "weight": torch.tensor([example["weight"] for example in examples])}
 
 
-class PpmTrainer(RewardTrainer):  # type: ignore[misc]
+class PpmTrainer(RewardTrainer):
     """TRL's reward trainer with score = tanh(logit) and weighted pairs.
 
     The mean is over all pairs of an optimizer step, however they are spread over micro-batches and devices.
@@ -67,17 +67,17 @@ class PpmTrainer(RewardTrainer):  # type: ignore[misc]
 
     def compute_loss(
         self,
-        model: PreTrainedModel,
+        model: Any,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         weight = inputs.pop("weight")
         outputs = model(**inputs, use_cache=False)
         chosen, rejected = torch.tanh(outputs.logits.squeeze(-1).float()).chunk(2)
         total = weight.sum() if num_items_in_batch is None else num_items_in_batch
         loss = bradley_terry(chosen, rejected, weight) * weight.sum() / total
-        seen = self._metrics["train" if self.model.training else "eval"]
+        seen = self._metrics["train" if model.training else "eval"]
         seen["accuracy"].append((chosen > rejected).float().mean().item())
         seen["margin"].append((chosen - rejected).mean().item())
         return (loss, outputs) if return_outputs else loss

@@ -36,10 +36,13 @@ def build(cfg: TokenizerConfig, texts: Iterable[str]) -> PreTrainedTokenizerFast
             vocab.setdefault(word, len(vocab))
     # A piece that is in the vocabulary is taken whole; without merges every other one falls into its bytes.
     core = Tokenizer(models.BPE(vocab=vocab, merges=[], ignore_merges=True))
-    core.pre_tokenizer = cut  # type: ignore[assignment]
-    core.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    core.pre_tokenizer = cut
+    core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
-    return PreTrainedTokenizerFast(tokenizer_object=core, pad_token=PAD, clean_up_tokenization_spaces=False)
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=core, pad_token=PAD, clean_up_tokenization_spaces=False
+    )
+    return tokenizer
 
 
 def add_markers(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
+from accelerate import PartialState  # type: ignore[import-untyped]
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig,
-    PreTrainedModel,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -62,9 +61,9 @@ def open_work(job: SftJob | PpmJob) -> Path:
     return job.work
 
 
-def limit(cfg: TrainConfig, model: PreTrainedModel) -> int:
+def limit(cfg: TrainConfig, model: Any) -> int:
     """The longest example in tokens: `max_length`, or the positions of the model if they are fewer."""
-    return min(cfg.max_length, model.config.max_position_embeddings)
+    return min(cfg.max_length, int(model.config.max_position_embeddings))
 
 
 def arguments(job: SftJob | PpmJob, examples: Stream) -> dict[str, Any]:
@@ -160,6 +159,7 @@ class _Watch(TrainerCallback):
 
 
 def _metrics(trainer: Trainer, job: SftJob | PpmJob, examples: Stream, seconds: float) -> dict[str, Any]:
+    model: Any = trainer.model
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
     return {
         "kind": job.kind,
@@ -169,7 +169,7 @@ def _metrics(trainer: Trainer, job: SftJob | PpmJob, examples: Stream, seconds: 
         "tokens": examples.tokens,
         "final_loss": logs[-1]["loss"],
         **{name: logs[-1][name] for name in _LOGGED if name in logs[-1]},
-        "parameters": trainer.model.num_parameters(),
+        "parameters": model.num_parameters(),
         "seed": job.seed,
         "seconds": round(seconds, 2),
         "curve": [[entry["step"], entry["loss"]] for entry in logs],
