@@ -39,8 +39,8 @@ class StepResult:
 
     `stdout` and `value` (repr of the last expression, None when there is none) are bounded and middle-truncated when
     `truncated` says so. `state` names the interpreter after the step; None unless `status` is ok. `error` is one line,
-    `Type: message (line n)`. Times in seconds. `replayed` counts prefix steps that ran again for this one; `cached` says
-    that nothing ran, because the same step under the same parent already had.
+    `Type: message (line n)`. Times in seconds. `replayed` counts prefix steps that ran again for this one; `cached`
+    says that nothing ran, because the same step under the same parent already had.
     """
 
     status: Status
