@@ -11,7 +11,8 @@ from rstar.errors import RstarError
 
 
 def fingerprint(value: Any) -> str:
-    """sha256 over canonical JSON. Raises RstarError on what has no canonical form (sets, NaN, objects)."""
+    """sha256 over canonical JSON. Raises RstarError on what has no canonical form (sets, NaN, objects, integers
+    beyond 64 bits)."""
     _refuse(value, "recipe")
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
@@ -38,7 +39,9 @@ def _brief(value: Any) -> str:
 
 def _refuse(value: Any, path: str) -> None:
     match value:
-        case None | bool() | int() | str():
+        case None | bool() | str():
+            return
+        case int() if -(2**63) <= value < 2**64:
             return
         case float() if value == value and abs(value) != float("inf"):
             return

@@ -140,11 +140,15 @@ def check(folder: Path) -> list[str]:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file by a temporary one beside it, flushed to disk, and a rename: all of it or nothing."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _write(folder: Path, manifest: Manifest) -> None:
