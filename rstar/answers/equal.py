@@ -1,11 +1,10 @@
-"""Compares two answers by what they are: leaves by value, lists as lists, sets as sets, and never one kind as another."""
+"""Compares two answers by what they are: leaves by value, lists as lists, sets as sets, no kind as another."""
 
 from collections.abc import Sequence
-from fractions import Fraction
 from itertools import islice
 
 from rstar.answers.exact import squash
-from rstar.answers.expression import Node, Unreadable, read_expression
+from rstar.answers.expression import Unreadable, read_expression
 from rstar.answers.grade import Mode
 from rstar.answers.guard import refusal
 from rstar.answers.kinds import (
@@ -31,11 +30,16 @@ from rstar.answers.normalise import tidy
 from rstar.answers.read import read
 from rstar.answers.realset import NotASet, real_set, same_set
 from rstar.answers.relations import same_relation
+from rstar.answers.same_leaf import (
+    letters,
+    quantity_is_scalar,
+    same_choices,
+    same_clocks,
+    same_quantities,
+    same_ratios,
+)
 from rstar.answers.scalar import Sameness, same_value
-from rstar.answers.units import is_known
 from rstar.core.verdict import Verdict
-
-_HUNDRED = Node("num", value=Fraction(100))
 
 
 def judge(gold: str, candidate: str, mode: Mode) -> tuple[Verdict, str]:
@@ -56,7 +60,7 @@ def judge(gold: str, candidate: str, mode: Mode) -> tuple[Verdict, str]:
 
 
 def equal(a: Answer, b: Answer, compat: bool = False) -> Sameness:
-    """Whether `b` equals the gold answer `a`. Symmetric, but for brackets: they may be added to a list, never dropped."""
+    """Whether `b` equals the gold answer `a`. Symmetric, but that brackets may be added to a list, never dropped."""
     if a == b and not isinstance(a, Opaque):
         return Sameness(True, _rule(a))
     for left, right in ((a, b), (b, a)):
@@ -102,14 +106,19 @@ def _unwrapping(a: Answer, b: Answer, compat: bool) -> Sameness | None:
             same = equal(a.value, Many(b.members, b.is_set), compat)
             return same if b.name == a.name or same.equal is False else Sameness(None, "name")
         return equal(a.value, b, compat)
-    if isinstance(a, Many) and len(a.members) == 1 and not isinstance(b, Many | Combined | Known) and not isinstance(a.members[0], Known):
+    if (
+        isinstance(a, Many)
+        and len(a.members) == 1
+        and not isinstance(b, Many | Combined | Known)
+        and not isinstance(a.members[0], Known)
+    ):
         return equal(a.members[0], b, compat)
     return None
 
 
 def _named(a: Named, b: Named, compat: bool) -> Sameness:
     same = equal(a.value, b.value, compat)
-    if a.name == b.name or same.equal is False and not _nodes(a, b):
+    if a.name == b.name or (same.equal is False and not _nodes(a, b)):
         return same
     nodes = _nodes(a, b)
     if {_call_or_y(a.name), _call_or_y(b.name)} == {"f", "y"}:  # y = f(x) by custom
@@ -155,10 +164,18 @@ def _is_set(answer: Answer) -> bool:
 
 def _as_sets(a: Answer, b: Answer, compat: bool) -> Sameness | None:
     """Intervals, inequalities and set operations as sets of reals; None where one of them is no such set."""
-    if isinstance(a, Scalar | Quantity | Words | Choice | Matrix) or isinstance(b, Scalar | Quantity | Words | Choice | Matrix):
+    if isinstance(a, Scalar | Quantity | Words | Choice | Matrix) or isinstance(
+        b, Scalar | Quantity | Words | Choice | Matrix
+    ):
         return Sameness(False, "kind")
     for left, right in ((a, b), (b, a)):  # "x \ne 2, 3" lists what is left out
-        if isinstance(left, Many) and not left.is_set and left.members and isinstance(left.members[0], Relation) and left.members[0].ops == ("ne",):
+        if (
+            isinstance(left, Many)
+            and not left.is_set
+            and left.members
+            and isinstance(left.members[0], Relation)
+            and left.members[0].ops == ("ne",)
+        ):
             return _excluded(left, right)
     try:
         left_set, right_set = real_set(a), real_set(b)
@@ -193,17 +210,17 @@ def _alike(a: Answer, b: Answer, compat: bool) -> Sameness:
         case Scalar(), Scalar():
             return same_value(a.node, b.node, compat)
         case Quantity(), Quantity():
-            return _quantities(a, b, compat)
+            return same_quantities(a, b, compat)
         case Words(), Words():
-            return Sameness(_letters(a.text) == _letters(b.text), "words")
+            return Sameness(letters(a.text) == letters(b.text), "words")
         case Choice(), Choice():
-            return _choices(a, b)
+            return same_choices(a, b)
         case Based(), Based():
             return Sameness(a == b, "base")
         case Clock(), Clock():
-            return _clocks(a, b)
+            return same_clocks(a, b)
         case Ratio(), Ratio():
-            return _ratios(a, b, compat)
+            return same_ratios(a, b, compat)
         case Group(), Group():
             if (a.opening, a.closing) != (b.opening, b.closing):
                 return Sameness(False, "brackets")
@@ -232,13 +249,17 @@ def _unlike(a: Answer, b: Answer, compat: bool) -> Sameness | None:
     """Two answers of different kinds that may still say the same; None where this order does not apply."""
     match a, b:
         case Quantity(), Scalar():
-            return _quantity_and_scalar(a, b, compat)
+            return quantity_is_scalar(a, b, compat)
         case Clock(), Ratio():
-            return _clocks(a, b.clock) if b.clock is not None else Sameness(False, "clock")
+            return same_clocks(a, b.clock) if b.clock is not None else Sameness(False, "clock")
         case Many(), Group():
             return _list_and_group(a, b, compat)
         case Assignments(), Group():
-            return _in_order(a.values, b.members, compat, "assignments") if b.opening == "(" else Sameness(None, "brackets")
+            return (
+                _in_order(a.values, b.members, compat, "assignments")
+                if b.opening == "("
+                else Sameness(None, "brackets")
+            )
         case Assignments(), Many():
             return _in_order(a.values, b.members, compat, "assignments") if not b.name else Sameness(None, "name")
         case Matrix(), Group():
@@ -258,64 +279,12 @@ def _unlike(a: Answer, b: Answer, compat: bool) -> Sameness | None:
             return None
 
 
-def _letters(text: str) -> str:
-    kept = "".join(char if char.isalnum() or char in "+-/" else " " for char in text.lower().replace("'", ""))
-    return " ".join(kept.split())
-
-
-def _quantities(a: Quantity, b: Quantity, compat: bool) -> Sameness:
-    same = same_value(a.node, b.node, compat)
-    if a.unit == b.unit:
-        return Sameness(same.equal, "unit" if same.equal else same.rule)
-    if is_known(a.unit) and is_known(b.unit):
-        return Sameness(False, "unit")
-    return Sameness(False, "unit") if same.equal is False else Sameness(None, "unit")
-
-
-def _quantity_and_scalar(a: Quantity, b: Scalar, compat: bool) -> Sameness:
-    same = same_value(a.node, b.node, compat)
-    if same.equal or a.unit != "%":
-        if not same.equal and len(a.unit) == 1 and b.node.op == "mul" and b.node.args[-1].name.lower() == a.unit:
-            rest = b.node.args[:-1]
-            return same_value(a.node, rest[0] if len(rest) == 1 else Node("mul", rest), compat)
-        return Sameness(same.equal, "unit" if same.equal else same.rule)
-    share = same_value(Node("div", (a.node, _HUNDRED)), b.node, compat)
-    return Sameness(share.equal, "percent") if share.equal else Sameness(None if same.equal is None else share.equal, "percent")
-
-
-def _choices(a: Choice, b: Choice) -> Sameness:
-    if a.letters != b.letters:
-        return Sameness(False, "choice")
-    if a.text and b.text and a.text != b.text:
-        return Sameness(None, "choice_text")
-    return Sameness(True, "choice")
-
-
-def _clocks(a: Clock, b: Clock) -> Sameness:
-    if a.half and b.half or a.seconds == b.seconds:
-        return Sameness(a.seconds == b.seconds, "clock")
-    stated, bare = (a, b) if a.half else (b, a)
-    noonless = stated.half and bare.seconds < 13 * 3600 and stated.seconds % 43_200 == bare.seconds % 43_200
-    return Sameness(bool(noonless), "clock")
-
-
-def _ratios(a: Ratio, b: Ratio, compat: bool) -> Sameness:
-    if a.clock is not None and b.clock is not None:
-        return _clocks(a.clock, b.clock)
-    if len(a.parts) != len(b.parts):
-        return Sameness(False, "ratio")
-    for left, right in zip(a.parts[1:], b.parts[1:], strict=True):
-        same = same_value(Node("mul", (left, b.parts[0])), Node("mul", (right, a.parts[0])), compat)
-        if not same.equal:
-            return Sameness(same.equal, "ratio")
-    first = same_value(Node("mul", (a.parts[0], b.parts[1])), Node("mul", (b.parts[0], a.parts[1])), compat)
-    return Sameness(first.equal, "ratio")
-
-
 def _matrices(a: Matrix, b: Matrix, compat: bool) -> Sameness:
     if a.delimiter != b.delimiter or [len(row) for row in a.rows] != [len(row) for row in b.rows]:
         return Sameness(False, "matrix")
-    return _in_order([cell for row in a.rows for cell in row], [cell for row in b.rows for cell in row], compat, "matrix")
+    return _in_order(
+        [cell for row in a.rows for cell in row], [cell for row in b.rows for cell in row], compat, "matrix"
+    )
 
 
 def _matrix_and_group(a: Matrix, b: Group, compat: bool) -> Sameness:

@@ -1,47 +1,18 @@
-"""Reads one mathematical expression, LaTeX or plain, into a tree. It refuses what it does not understand: no partial parse."""
+"""Reads one mathematical expression, LaTeX or plain, into a tree: all of it, or not at all."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 from rstar.answers.lexer import CONSTANTS, FUNCTIONS, PLAIN_WORDS, Token, Unreadable, tokens
+from rstar.answers.tree import Node, number
 
-__all__ = ["Node", "Unreadable", "read_expression"]
+__all__ = ["Unreadable", "read_expression"]
 
 _MAX_DEPTH = 120
 _APPLIED = frozenset("fghFGH")  # letters that, before a bracket, mean a function and not a factor
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-_ONE_ARGUMENT_STOPS = frozenset({"*", "/", "+", "-", ")", "]", "}", "|", "^", "!", ",", "end", "pm", "mp", "over", "choose"})
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An operation with its arguments; `num` carries `value` (and the digits of a decimal), `sym` and `call` a name.
-
-    Operations: num sym pi e i inf, add mul div neg pow fact fact2 binom root(radicand, degree) log(x, base) degree
-    pm mp, abs floor ceil, the names in `FUNCTIONS`, call(name, arguments), sum and prod(index, from, to, body).
-    """
-
-    op: str
-    args: tuple["Node", ...] = ()
-    name: str = ""
-    value: Fraction = Fraction(0)
-    digits: int = 0
-
-    def symbols(self) -> frozenset[str]:
-        """Names of the free symbols."""
-        if self.op == "sym":
-            return frozenset({self.name})
-        inner = frozenset[str]().union(*(each.symbols() for each in self.args))
-        return inner - {self.args[0].name} if self.op in ("sum", "prod") else inner
-
-    def has(self, *ops: str) -> bool:
-        """Whether any of the operations occurs."""
-        return self.op in ops or any(each.has(*ops) for each in self.args)
-
-
-def number(value: int | Fraction) -> Node:
-    """A number as a node."""
-    return Node("num", value=Fraction(value))
+_ONE_ARGUMENT_STOPS = frozenset(
+    {"*", "/", "+", "-", ")", "]", "}", "|", "^", "!", ",", "end", "pm", "mp", "over", "choose"}
+)
 
 
 def read_expression(text: str) -> Node:
@@ -149,10 +120,7 @@ class _Parser:
 
     def exponent(self) -> Node:
         sign = self._accept("-")
-        if self.kind == "{":
-            inner = self.group()
-        else:
-            inner = self.atom(simple=True)
+        inner = self.group() if self.kind == "{" else self.atom(simple=True)
         if self._accept("^"):
             inner = Node("pow", (inner, self.exponent()))
         return _signed(sign, inner)
@@ -190,7 +158,7 @@ class _Parser:
             token = self._take("num")
             if len(token.text) == 1:
                 return number(int(token.text))
-            if not token.text.isdigit() or self._tokens[self._at - 2].kind == "cmd" and len(token.text) != 2:
+            if not token.text.isdigit() or (self._tokens[self._at - 2].kind == "cmd" and len(token.text) != 2):
                 raise Unreadable(f"ambiguous argument {token.text!r}")
             self._at -= 1  # "\frac12": hand the second digit to the next argument
             self._tokens[self._at] = Token("num", token.text[1:])
@@ -326,7 +294,9 @@ class _Parser:
             raise Unreadable(f"{name} without brackets")
         sign = self._accept("-", "+")
         parts = [self._argument_factor()]
-        while self.kind not in _ONE_ARGUMENT_STOPS and self.kind not in ("fn", "(", "[", "big") and self._starts_factor():
+        while (
+            self.kind not in _ONE_ARGUMENT_STOPS and self.kind not in ("fn", "(", "[", "big") and self._starts_factor()
+        ):
             if self.kind == "num":
                 raise Unreadable("a number inside a function's argument")
             parts.append(self._argument_factor())

@@ -1,4 +1,4 @@
-"""Finds the final answer in a response: boxes first, then `<answer>`, `####` and final-answer phrases; never a last number."""
+"""Finds the final answer of a response: boxes, `<answer>`, `####`, final-answer phrases; never a last number."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,8 @@ _MINERVA = re.compile(r"final answer is:?\s*(.+?)\.?\s*I hope", re.IGNORECASE | 
 _TAGGED = re.compile(r"<answer>\s*(.*?)\s*(?:</answer>|<end_of_answer>)", re.DOTALL)
 _HASHES = re.compile(r"^\s*####\s*(.+?)\s*$", re.MULTILINE)
 _PHRASE = re.compile(
-    r"(?:final answer\s*(?:is|:|=)|(?:the|our|my|so|therefore,?|thus,?|hence,?)\s+(?:correct\s+|required\s+)?answers?\s*(?:is|are|:|=)"
+    r"(?:final answer\s*(?:is|:|=)"
+    r"|(?:the|our|my|so|therefore,?|thus,?|hence,?)\s+(?:correct\s+|required\s+)?answers?\s*(?:is|are|:|=)"
     r"|answer\s*(?:is\b|are\b|:)|答案\s*(?:是|为|為|：|:))\s*:?\s*",
     re.IGNORECASE,
 )
@@ -25,7 +26,9 @@ _SENTENCE_END = re.compile(r"\.(?=\s|$)|。|\n|<\||(?<=[a-z])[!](?=\s|$)")
 _CHAT_TAIL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|?>.*\Z|<end_of_\w+>.*\Z", re.DOTALL)
 _PRELIMINARY = re.compile(r"^.{0,120}?\b(?:is|are|be|equals?|of)\s*:?\s*(?=[$\d\-+\\(\[{])", re.IGNORECASE | re.DOTALL)
 
-_TELLING = frozenset("therefore thus hence so we find get have obtain that the a solution answer result value is are".split())
+_TELLING = frozenset(
+    str.split("therefore thus hence so we find get have obtain that the a solution answer result value is are")
+)
 _CLOSING = frozenset({"", "is the solution", "is the answer", "is the final answer", "is our answer", "is the result"})
 
 
@@ -57,7 +60,7 @@ def extract(text: str) -> str | None:
 
 
 def answer_text(text: str) -> str:
-    """What to grade: the extracted answer; a single formula inside prose; else the text itself, which then is an answer."""
+    """What to grade: the extracted answer; the only formula of a sentence; else the text itself."""
     found = extract(text)
     if found is not None:
         return found.strip()

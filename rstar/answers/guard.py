@@ -1,4 +1,4 @@
-"""Refuses texts that no parser should see: code, and what is too long or too deep. Refused texts are equal only as strings."""
+"""Refuses texts that no parser should see: code, and what is too long or too deep. They are equal only as strings."""
 
 import re
 

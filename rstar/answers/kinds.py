@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from rstar.answers.expression import Node
+from rstar.answers.tree import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,5 +134,20 @@ class Opaque:
 
 
 Answer: TypeAlias = (
-    Scalar | Quantity | Words | Choice | Based | Clock | Ratio | Group | Many | Named | Assignments | Relation | Combined | Known | Matrix | Opaque
+    Scalar
+    | Quantity
+    | Words
+    | Choice
+    | Based
+    | Clock
+    | Ratio
+    | Group
+    | Many
+    | Named
+    | Assignments
+    | Relation
+    | Combined
+    | Known
+    | Matrix
+    | Opaque
 )

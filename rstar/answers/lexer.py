@@ -32,25 +32,30 @@ class Token:
 
 CONSTANTS = {"pi": "pi", "e": "e", "i": "i", "infty": "inf"}
 FUNCTIONS = {
-    **{name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp", "ln", "lg", "log")},
+    **{name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")},
+    **{name: name for name in ("exp", "ln", "lg", "log")},
     **{"arc" + name: "a" + name for name in ("sin", "cos", "tan", "cot")},
     **{name: name for name in ("asin", "acos", "atan", "acot", "max", "min", "gcd", "lcm")},
     "tg": "tan", "ctg": "cot", "arctg": "atan", "cosec": "csc",
-}  # fmt: skip
-PLAIN_FUNCTIONS = {
-    **FUNCTIONS,
     "sqrt": "sqrt", "cbrt": "cbrt", "abs": "abs", "Abs": "abs", "floor": "floor", "ceil": "ceil", "ceiling": "ceil",
-    "factorial": "fact", "binomial": "binom", "comb": "binom", "Rational": "ratio", "Fraction": "ratio", "Integer": "ratio",
+    "factorial": "fact", "binomial": "binom", "comb": "binom", "Rational": "ratio", "Fraction": "ratio",
+    "Integer": "ratio",
 }  # fmt: skip
-FUNCTIONS = PLAIN_FUNCTIONS
-PLAIN_WORDS = frozenset({"sqrt", "cbrt", "abs", "floor", "ceil", "fact", "binom", "ratio", "max", "min", "gcd", "lcm", "exp"})
+PLAIN_WORDS = frozenset(
+    {"sqrt", "cbrt", "abs", "floor", "ceil", "fact", "binom", "ratio", "max", "min", "gcd", "lcm", "exp"}
+)
 
 _GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau upsilon phi"
-    " varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar".split()
+    str.split(
+        "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho"
+        " sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell"
+        " hbar"
+    )
 )
-_DECORATIONS = frozenset("overline bar vec overrightarrow hat widehat tilde dot mathbb mathcal angle triangle".split())
-_FONTS = frozenset("mathrm text mathbf mathit boldsymbol textbf textit operatorname rm textrm mathsf bm".split())
+_DECORATIONS = frozenset(
+    str.split("overline bar vec overrightarrow hat widehat tilde dot mathbb mathcal angle triangle")
+)
+_FONTS = frozenset(str.split("mathrm text mathbf mathit boldsymbol textbf textit operatorname rm textrm mathsf bm"))
 _OPERATORS = {"cdot": "*", "times": "*", "div": "/", "pm": "pm", "mp": "mp", "over": "over", "choose": "choose",
               "lfloor": "lfloor", "rfloor": "rfloor", "lceil": "lceil", "rceil": "rceil", "lvert": "lvert",
               "rvert": "rvert", "vert": "|", "mid": "|", "degree": "degree", "ast": "*"}  # fmt: skip
@@ -72,7 +77,9 @@ def tokens(text: str) -> list[Token]:
     """The tokens of `text`, ending with one of kind `end`. Raises Unreadable."""
     found: list[Token] = []
     python = "\\" not in text
-    vectors = bool(re.search(r"(?<![A-Za-z\\])j(?![A-Za-z])", text) and re.search(r"(?<![A-Za-z\\])i(?![A-Za-z])", text))
+    vectors = bool(
+        re.search(r"(?<![A-Za-z\\])j(?![A-Za-z])", text) and re.search(r"(?<![A-Za-z\\])i(?![A-Za-z])", text)
+    )
     at = 0
     while at < len(text):
         if len(found) > _MAX_TOKENS:
@@ -80,7 +87,7 @@ def tokens(text: str) -> list[Token]:
         char = text[at]
         if char.isspace():
             at += 1
-        elif char.isdigit() or char == "." and text[at + 1 : at + 2].isdigit():
+        elif char.isdigit() or (char == "." and text[at + 1 : at + 2].isdigit()):
             at = _numeral(text, at, found, vectors)
         elif char == "\\":
             at = _command(text, at, found)
@@ -184,7 +191,11 @@ def _letters(text: str, at: int, found: list[Token], python: bool, vectors: bool
     for place, letter in enumerate(word):
         after = end - len(word) + place + 1
         last = place == len(word) - 1
-        if letter == "e" or letter == "i" and not vectors or python and _is_python_constant(text, after - 1, letter):
+        if (
+            letter == "e"
+            or (letter == "i" and not vectors)
+            or (python and _is_python_constant(text, after - 1, letter))
+        ):
             if last and _SUBSCRIPT.match(text, after):
                 return _symbol(text, after, letter, found)
             found.append(Token("const", letter.lower()))

@@ -1,49 +1,73 @@
 """Tidies an answer: one spelling for what LaTeX, Unicode and people spell in many ways. The value never changes.
 
 Afterwards there are no maths delimiters, sizes, spacing commands or fonts; words from `\\text{...}` stand in double
-quotes, so that a unit `"m"` is told from a symbol `m`; `\\le \\ge \\ne \\degree \\reals \\emptyset \\ldots` are the only
-spellings of what they mean.
+quotes, so that a unit `"m"` is told from a symbol `m`; `\\le \\ge \\ne \\degree \\reals \\emptyset \\ldots` are the
+only spellings of what they mean.
 """
 
 import re
 import unicodedata
 
 _CHARACTERS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
-    "÷": r"\div ", "±": r"\pm ", "∓": r"\mp ", "≤": r"\le ", "⩽": r"\le ", "≦": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≧": r"\ge ",
-    "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ", "π": r"\pi ", "√": r"\surd ", "∛": r"\cuberoot ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ",
-    "∈": r"\in ", "∖": r"\setminus ", "ℝ": r"\reals ", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "°": r"\degree ", "º": r"\degree ",
-    "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": r"\ldots ", "⋯": r"\ldots ", "。": ".", "、": ",", "，": ",", "；": ";",
-    "：": ":", "∶": ":", "（": "(", "）": ")", "［": "[", "］": "]", "【": "[", "】": "]", "｛": "{", "｝": "}", "⟨": r"\langle ", "⟩": r"\rangle ",
-    "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "\u200b": "", "\ufeff": "", "\u2061": "",
-    "¹": "^{1}", "²": "^{2}", "³": "^{3}", "⁴": "^{4}", "⁵": "^{5}", "⁶": "^{6}", "⁷": "^{7}", "⁸": "^{8}", "⁹": "^{9}", "⁰": "^{0}", "⁻": "^-",
-    "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}",
-    "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}", "⅚": r"\frac{5}{6}", "⅛": r"\frac{1}{8}",
-    "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}", "₀": "_0", "₁": "_1", "₂": "_2", "₃": "_3", "₄": "_4", "₅": "_5",
-    "₆": "_6", "₇": "_7", "₈": "_8", "₉": "_9", "∠": r"\angle ", "△": r"\triangle ",
-    "€": r"\currency{euro}", "£": r"\currency{pound}", "¥": r"\currency{yen}", "￥": r"\currency{yen}",
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ",
+    "∙": r"\cdot ", "÷": r"\div ", "±": r"\pm ", "∓": r"\mp ", "≤": r"\le ", "⩽": r"\le ", "≦": r"\le ",
+    "≥": r"\ge ", "⩾": r"\ge ", "≧": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ", "π": r"\pi ",
+    "√": r"\surd ", "∛": r"\cuberoot ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ",
+    "∖": r"\setminus ", "ℝ": r"\reals ", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "°": r"\degree ",
+    "º": r"\degree ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": r"\ldots ", "⋯": r"\ldots ",
+    "。": ".", "、": ",", "，": ",", "；": ";", "：": ":", "∶": ":", "（": "(", "）": ")", "［": "[", "］": "]",
+    "【": "[", "】": "]", "｛": "{", "｝": "}", "⟨": r"\langle ", "⟩": r"\rangle ", "⌊": r"\lfloor ",
+    "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "\u200b": "", "\ufeff": "", "\u2061": "", "¹": "^{1}",
+    "²": "^{2}", "³": "^{3}", "⁴": "^{4}", "⁵": "^{5}", "⁶": "^{6}", "⁷": "^{7}", "⁸": "^{8}", "⁹": "^{9}",
+    "⁰": "^{0}", "⁻": "^-", "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}",
+    "¾": r"\frac{3}{4}", "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}",
+    "⅙": r"\frac{1}{6}", "⅚": r"\frac{5}{6}", "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}",
+    "⅞": r"\frac{7}{8}", "₀": "_0", "₁": "_1", "₂": "_2", "₃": "_3", "₄": "_4", "₅": "_5", "₆": "_6", "₇": "_7",
+    "₈": "_8", "₉": "_9", "∠": r"\angle ", "△": r"\triangle ", "€": r"\currency{euro}",
+    "£": r"\currency{pound}", "¥": r"\currency{yen}", "￥": r"\currency{yen}",
 }  # fmt: skip
-_GREEK = dict(zip("αβγδεζηθικλμνξρστυφχψωΓΔΘΛΞΠΣΦΨΩ", (
+_GREEK_NAMES = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega"
-    " Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega").split(), strict=True))  # fmt: skip
+    " Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+)
+_GREEK = dict(zip("αβγδεζηθικλμνξρστυφχψωΓΔΘΛΞΠΣΦΨΩ", _GREEK_NAMES.split(), strict=True))
 _TABLE = str.maketrans({**_CHARACTERS, **{letter: f"\\{name} " for letter, name in _GREEK.items()}})
 
 _SPELLINGS = {
-    "dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "dbinom": r"\binom", "tbinom": r"\binom", "leq": r"\le ",
-    "leqslant": r"\le ", "geq": r"\ge ", "geqslant": r"\ge ", "neq": r"\ne ", "lt": "<", "gt": ">", "varnothing": r"\emptyset ",
-    "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]", "cdots": r"\ldots ", "dots": r"\ldots ", "dotsc": r"\ldots ",
-    "dotsb": r"\ldots ", "dotsm": r"\ldots ", "vdots": r"\ldots ", "colon": ":", "R": r"\reals ", "backslash": r"\setminus ",
-    "smallsetminus": r"\setminus ", "lor": " or ", "vee": " or ", "land": " and ", "wedge": " and ", "degrees": r"\degree ",
-    "quad": " ", "qquad": " ", "enspace": " ", "thinspace": " ", "displaystyle": "", "textstyle": "", "limits": "", "nolimits": "",
-    "left": "", "right": "", "middle": "", "big": "", "Big": "", "bigg": "", "Bigg": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "",
-    "biggl": "", "biggr": "", "Biggl": "", "Biggr": "", "hfill": "", "centering": "", "newline": " ", "thickspace": " ", "lVert": r"\lvert ",
-    "rVert": r"\rvert ", "iff": r"\Leftrightarrow ", "to": r"\rightarrow ", "doteq": "=", "equiv": r"\equiv ", "percent": "%",
-    "rm": "", "bf": "", "it": "", "scriptstyle": "", "leqq": r"\le ", "geqq": r"\ge ", "bigcup": r"\cup ", "bigcap": r"\cap ",
+    "dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "dbinom": r"\binom", "tbinom": r"\binom",
+    "leq": r"\le ", "leqslant": r"\le ", "geq": r"\ge ", "geqslant": r"\ge ", "neq": r"\ne ", "lt": "<",
+    "gt": ">", "varnothing": r"\emptyset ", "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]",
+    "cdots": r"\ldots ", "dots": r"\ldots ", "dotsc": r"\ldots ", "dotsb": r"\ldots ", "dotsm": r"\ldots ",
+    "vdots": r"\ldots ", "colon": ":", "R": r"\reals ", "backslash": r"\setminus ",
+    "smallsetminus": r"\setminus ", "lor": " or ", "vee": " or ", "land": " and ", "wedge": " and ",
+    "degrees": r"\degree ", "quad": " ", "qquad": " ", "enspace": " ", "thinspace": " ", "displaystyle": "",
+    "textstyle": "", "limits": "", "nolimits": "", "left": "", "right": "", "middle": "", "big": "", "Big": "",
+    "bigg": "", "Bigg": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "", "biggl": "", "biggr": "",
+    "Biggl": "", "Biggr": "", "hfill": "", "centering": "", "newline": " ", "thickspace": " ",
+    "lVert": r"\lvert ", "rVert": r"\rvert ", "iff": r"\Leftrightarrow ", "to": r"\rightarrow ", "doteq": "=",
+    "equiv": r"\equiv ", "percent": "%", "rm": "", "bf": "", "it": "", "scriptstyle": "", "leqq": r"\le ",
+    "geqq": r"\ge ", "bigcup": r"\cup ", "bigcap": r"\cap ",
 }  # fmt: skip
-_GLUED = ("leq", "geq", "neq", "quad", "times", "cdot", "infty", "cup", "pm", "pi", "le", "ge", "in")  # "\leqx" of stripped sets
+_GLUED = (
+    "leq",
+    "geq",
+    "neq",
+    "quad",
+    "times",
+    "cdot",
+    "infty",
+    "cup",
+    "pm",
+    "pi",
+    "le",
+    "ge",
+    "in",
+)  # "\leqx" of stripped sets
 _KNOWN = frozenset(
-    "leftarrow leftrightarrow rightarrow leftharpoonup int inf intercal inline pitchfork geneq lesssim lessgtr leadsto lessdot "
-    "ell lemma gets gemini pink".split()
+    str.split(
+        "leftarrow leftrightarrow rightarrow leftharpoonup int inf intercal inline pitchfork geneq lesssim"
+        " lessgtr leadsto lessdot ell lemma gets gemini pink"
+    )
 )
 
 _WORD_COMMANDS = "text|textrm|textbf|textit|textnormal|textsf|texttt|textsc|mbox|hbox|mathrm|operatorname|emph|mathsf"
@@ -74,7 +98,12 @@ def tidy(text: str) -> str:
     text = _THOUSANDS.sub("", text)
     text = _BOX.sub("", text)
     text = _COLOUR.sub("", text)
-    text = text.replace(r"\left.", "").replace(r"\right.", "").replace(r"\left|", r"\lvert ").replace(r"\right|", r"\rvert ")
+    text = (
+        text.replace(r"\left.", "")
+        .replace(r"\right.", "")
+        .replace(r"\left|", r"\lvert ")
+        .replace(r"\right|", r"\rvert ")
+    )
     text = text.replace(r"\left\{", r"\{").replace(r"\right\}", r"\}")
     text = _quoted_words(text)
     text = _FONT_LETTER.sub(r"\1", _FONT.sub("", text))
@@ -83,9 +112,15 @@ def tidy(text: str) -> str:
     text = re.sub(r"\\\(|\\\)|\\\[|\\\]", " ", text)
     text = _signs(text)
     text = re.sub(r"\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\(?:circ|degree)(?![A-Za-z]))", r"\\degree ", text)
-    text = text.replace(r"\%", "%").replace(r"\#", "#").replace(r"\&", "&") if "\\begin" not in text else text.replace(r"\%", "%")
+    text = (
+        text.replace(r"\%", "%").replace(r"\#", "#").replace(r"\&", "&")
+        if "\\begin" not in text
+        else text.replace(r"\%", "%")
+    )
     text = re.sub(r"\\surd\s*(?=\()", r"\\sqrt", text)
-    text = re.sub(r"\\surd\s*(\d+(?:\.\d+)?|[A-Za-z]|\{)", lambda m: r"\sqrt{" if m[1] == "{" else rf"\sqrt{{{m[1]}}}", text)
+    text = re.sub(
+        r"\\surd\s*(\d+(?:\.\d+)?|[A-Za-z]|\{)", lambda m: r"\sqrt{" if m[1] == "{" else rf"\sqrt{{{m[1]}}}", text
+    )
     text = re.sub(r"\\cuberoot\s*(\d+|[A-Za-z])", r"\\sqrt[3]{\1}", text)
     text = _dollars(text).replace(_ROW_END, r" \\ ")
     return _trimmed(re.sub(r"\s+", " ", text))
@@ -120,7 +155,9 @@ def _quoted(match: re.Match[str]) -> str:
     return f' "{inner.strip()}" '
 
 
-_UPRIGHT = frozenset("sin cos tan cot sec csc log ln lg exp max min gcd lcm arcsin arccos arctan sinh cosh tanh pi".split())
+_UPRIGHT = frozenset(
+    str.split("sin cos tan cot sec csc log ln lg exp max min gcd lcm arcsin arccos arctan sinh cosh tanh pi")
+)
 
 
 def _respelt(match: re.Match[str]) -> str:

@@ -2,13 +2,13 @@
 
 from itertools import product
 
-from rstar.answers.expression import Node
+from rstar.answers.tree import Node
 
 _MAX_SIGNS = 3
 
 
 def expanded(node: Node) -> list[Node]:
-    """All readings of the signs: together where `\\mp` answers `\\pm`, else independently; empty if there are too many."""
+    """All readings of the signs: together where `\\mp` answers `\\pm`, else independently; none if too many."""
     count = _count(node)
     if count > _MAX_SIGNS:
         return []

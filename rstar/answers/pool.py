@@ -1,5 +1,6 @@
 """Long-lived grading processes: spawned on first need, timed from here, killed and replaced when one hangs or dies."""
 
+import contextlib
 import json
 import os
 import select
@@ -49,10 +50,14 @@ class Worker:
             word, failure = json.loads(self._read_line(START_TIMEOUT_S))
         except (WorkerLost, ValueError) as error:
             self.kill()
-            raise GraderUnavailable(f"the grading process did not start ({error}); try: python -m rstar.answers.worker {memory_bytes}") from error
+            raise GraderUnavailable(
+                f"the grading process did not start ({error}); try: python -m rstar.answers.worker {memory_bytes}"
+            ) from error
         if word != "ready" or failure:
             self.kill()
-            raise GraderUnavailable(f"the grader failed its self-test: {failure}; check the versions of sympy and latex2sympy2_extended")
+            raise GraderUnavailable(
+                f"the grader failed its self-test: {failure}; check the versions of sympy and latex2sympy2_extended"
+            )
 
     @property
     def pid(self) -> int:
@@ -71,10 +76,8 @@ class Worker:
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(BrokenPipeError):  # unsent bytes of a request that nobody will read
                     pipe.close()
-                except BrokenPipeError:
-                    pass  # unsent bytes of a request that nobody will read
         self._process.wait()
 
     def _write(self, line: bytes, timeout_s: float) -> None:
@@ -164,7 +167,13 @@ def _environment() -> dict[str, str]:
     """The parent's, with this package importable and no numerical library's threads."""
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-    return {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
 
 
 def _ready(descriptor: int, event: int, timeout_s: float) -> bool:

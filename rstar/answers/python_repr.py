@@ -5,14 +5,16 @@ import re
 from rstar.answers.split import arguments, cut, enclosed
 
 _WRAPPERS = re.compile(r"\b(?:np|numpy|sp|sympy|math|mpmath)\.(?=[A-Za-z])")
-_CAST = re.compile(r"\b(?:Integer|Float|Decimal|mpf|float64|float32|int64|int32|float|int|array|Tuple|tuple|list|sorted|S)\(")
+_CAST = re.compile(
+    r"\b(?:Integer|Float|Decimal|mpf|float64|float32|int64|int32|float|int|array|Tuple|tuple|list|sorted|S)\("
+)
 _SET_CALL = re.compile(r"(?:FiniteSet|set|frozenset)\((.*)\)")
 _INTERVAL = re.compile(r"Interval(?:\.(open|Lopen|Ropen))?\((.*)\)")
 _UNION = re.compile(r"(Union|Intersection|Complement)\((.*)\)")
 _RELATION = re.compile(r"(Eq|Ne|Lt|Le|Gt|Ge|StrictLessThan|LessThan|StrictGreaterThan|GreaterThan)\((.*)\)")
 _MATRIX = re.compile(r"(?:Mutable|Immutable)?(?:Dense)?Matrix\((.*)\)")
-_SIGNS = {"Eq": "=", "Ne": r"\ne ", "Lt": "<", "Le": r"\le ", "Gt": ">", "Ge": r"\ge ", "StrictLessThan": "<", "LessThan": r"\le ",
-          "StrictGreaterThan": ">", "GreaterThan": r"\ge "}  # fmt: skip
+_SIGNS = {"Eq": "=", "Ne": r"\ne ", "Lt": "<", "Le": r"\le ", "Gt": ">", "Ge": r"\ge ", "StrictLessThan": "<",
+          "LessThan": r"\le ", "StrictGreaterThan": ">", "GreaterThan": r"\ge "}  # fmt: skip
 _EMPTY = frozenset({"EmptySet", "S.EmptySet", "EmptySet()", "set()", "{}", "[]", "()", "FiniteSet()"})
 _LOGIC = {"&": r" and ", "|": r" or "}
 

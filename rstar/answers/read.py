@@ -1,15 +1,13 @@
-"""Reads a tidied answer as the kind of thing it is: number with unit, list, interval, equation, choice, text and so on."""
+"""Reads an answer as the kind of thing it is: number with unit, list, interval, equation, choice, text and so on."""
 
 import re
+from typing import TypeGuard
 
 from rstar.answers import split
-from rstar.answers.expression import Node, Unreadable, read_expression
+from rstar.answers.expression import Unreadable, read_expression
 from rstar.answers.kinds import (
     Answer,
     Assignments,
-    Based,
-    Choice,
-    Clock,
     Combined,
     Group,
     Known,
@@ -18,41 +16,34 @@ from rstar.answers.kinds import (
     Named,
     Opaque,
     Quantity,
-    Ratio,
     Relation,
     Scalar,
     Words,
 )
-from rstar.answers.lexer import FUNCTIONS
+from rstar.answers.leaves import READERS, measured, ratio
 from rstar.answers.normalise import tidy
-from rstar.answers.plusminus import expanded
 from rstar.answers.python_repr import from_python
-from rstar.answers.units import canonical_unit, is_plain_unit, split_scale, split_unit
-from rstar.answers.words import canonical_words, number_in_words
 
 _MAX_DEPTH = 6
 _MAX_MEMBERS = 64
 
-_CHOICE = re.compile(r"\(?\s*\"?\s*\(?([A-J])\)?\s*\"?\s*\)?\s*[.:]?")
-_CHOICE_WITH_TEXT = re.compile(r"(?:\"?\(([A-J])\)\"?|\"?([A-J])[.):]\"?(?=\s|\"|\$))\s*[.:]?\s*(\S.*)", re.DOTALL)
-_CHOICES = re.compile(r"\"?\s*([A-J](?:\s*(?:,|;|\band\b|\s)\s*[A-J])+|[A-J]{2,8})\s*\"?")
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*\"?\s*([ap])?\.?\s*(?:(?<=[ap])m|(?<=[ap]\.)\s*m|(?<=[ap]\. )m)?\.?\s*\"?", re.IGNORECASE)
-_BASED = re.compile(r"\(?\s*([0-9A-Z]+)\s*\)?\s*_\s*\{?\s*\"?\s*\(?\s*(\d{1,2}|[a-z]+)\s*\)?\s*\"?\s*\}?")
-_BASE_WORDS = re.compile(r"([0-9]+)\s*\"?\s*(?:\(?in )?base\s*-?\s*(\d{1,2}|[a-z]+)\s*\)?\"?")
-_MATRIX = re.compile(r"\(?\s*\\begin\{(p|b|v|B|V|small)?(?:matrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1?(?:matrix|array)\}\s*\)?", re.DOTALL)
+_MATRIX = re.compile(
+    r"\(?\s*\\begin\{(p|b|v|B|V|small)?(?:matrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1?(?:matrix|array)\}\s*\)?",
+    re.DOTALL,
+)
 _IN = re.compile(r"\s*([A-Za-z](?:_\{?\w+\}?)?)\s*\\in(?![A-Za-z])\s*(.+)", re.DOTALL)
-_BUILDER = re.compile(r"\\\{\s*([A-Za-z])\s*(?:\\in\s*\\reals\s*)?(?:\\mid(?![A-Za-z])|\||:|\\vert(?![A-Za-z]))\s*(.+)\\\}", re.DOTALL)
-_WORDY = re.compile(r"[^\W\d_][^\W\d_]+")
+_BUILDER = re.compile(
+    r"\\\{\s*([A-Za-z])\s*(?:\\in\s*\\reals\s*)?(?:\\mid(?![A-Za-z])|\||:|\\vert(?![A-Za-z]))\s*(.+)\\\}", re.DOTALL
+)
 _SET_OPERATORS = {"\\cup": "cup", "\\cap": "cap", "\\setminus": "minus"}
 _RELATIONS = {"=": "=", "<": "<", ">": ">", "\\le": "le", "\\ge": "ge", "\\ne": "ne"}
-_REFUSED = re.compile(r"\\(?:rightarrow|Rightarrow|Leftrightarrow|leftarrow|equiv|pmod|bmod|mod|forall|exists|partial|sim|perp|parallel|cong|mapsto|ldots)(?![A-Za-z])")
-_CURRENCY = re.compile(r"([-+]?)\s*\\currency\{(\w+)\}\s*([-+]?.+)", re.DOTALL)
-_CURRENCY_BEHIND = re.compile(r"(.+?)\s*\\currency\{(\w+)\}", re.DOTALL)
+_REFUSED = re.compile(
+    r"\\(?:rightarrow|Rightarrow|Leftrightarrow|leftarrow|equiv|pmod|bmod|mod|forall|exists|partial|sim|perp|parallel|cong|mapsto|ldots)(?![A-Za-z])"
+)
 _NAME = re.compile(
     r"\|?\s*(?:\\(?:angle|triangle|overline|overrightarrow|vec|mathrm|bar|hat|max|min)\s*)*\{?(?:[A-Za-z]|\\(?!frac|sqrt|sin|cos|tan|log|ln|sum|int|pi(?![A-Za-z]))[A-Za-z]+)"
     r"[A-Z]{0,3}\}?(?:\s*_\s*(?:\{(?:[^{}]|\{[^{}]*\})*\}|\w|\\\w+)|'|\^\s*\{?\s*\\prime\s*\}?|\^\{?\s*\*\s*\}?)*\s*(?:\((?:[A-Za-z]|\d+)(?:\s*,\s*[A-Za-z])*\))?\s*\|?"
 )  # fmt: skip
-_SPACED_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 
 
 def read(text: str) -> Answer:
@@ -71,15 +62,15 @@ def _item(text: str, depth: int) -> Answer:
         return Opaque(text, "guard:depth")
     if _REFUSED.search(text):
         return Opaque(text, "ellipsis" if "\\ldots" in text else "unreadable")
-    for reader in (_choice, _words, _clock, _based, _matrix):
+    for reader in READERS:
         found = reader(text)
         if found is not None:
             return found
-    for compound in (_several, _set_expression, _membership, _bracketed, _relation):
+    for compound in (_matrix, _several, _set_expression, _membership, _bracketed, _relation):
         found = compound(text, depth)
         if found is not None:
             return found
-    return _ratio(text) or _measured(text)
+    return ratio(text) or measured(text)
 
 
 def _unwrapped(text: str) -> str:
@@ -92,78 +83,7 @@ def _unwrapped(text: str) -> str:
     return text
 
 
-def _choice(text: str) -> Answer | None:
-    if (match := _CHOICE.fullmatch(text)) is not None:
-        return Choice(match.group(1))
-    if (match := _CHOICES.fullmatch(text)) is not None:
-        letters = re.sub(r"and|[^A-J]", "", match.group(1))
-        if len(set(letters)) == len(letters):
-            spread = len(match.group(1)) > len(letters)
-            return Choice("".join(sorted(letters)) if spread and len(letters) > 1 else letters)
-    if (match := _CHOICE_WITH_TEXT.fullmatch(text)) is not None:
-        return Choice(match.group(1) or match.group(2), re.sub(r"[\s\"]", "", match.group(3)).lower())
-    return None
-
-
-def _words(text: str) -> Answer | None:
-    if text in ("\\emptyset", "\\{\\}", "\\{ \\}"):
-        return Known("empty")
-    if text == "\\reals":
-        return Known("reals")
-    plain = text.replace('"', " ").strip()
-    words = canonical_words(plain)
-    if words in ("empty", "reals"):
-        return Known(words)
-    number = number_in_words(words)
-    if number is not None:
-        return Scalar(Node("num", value=read_expression(str(abs(number))).value * (-1 if number < 0 else 1)))
-    if re.search(r"[\\\d=<>+*/^_|{}\[\]%$]", plain):
-        return None
-    letters = _WORDY.findall(plain)
-    if not letters or plain in FUNCTIONS or plain in ("pi", "oo", "-oo", "inf"):
-        return Words(words) if re.search(r"[\u3040-\u9fff]", plain) else None
-    quoted = text.startswith('"') and text.endswith('"')
-    if quoted or len(plain) > 3 or not plain.isalpha() and max(map(len, letters)) > 3 or plain.lower() in ("yes", "no", "odd", "one"):
-        if re.search(r"[()!]|\d", plain) and not quoted and max(map(len, letters)) <= 3:
-            return None
-        return Words(words)
-    return Words(plain) if plain.isalpha() else None
-
-
-def _clock(text: str) -> Answer | None:
-    match = _CLOCK.fullmatch(text)
-    if match is None or match.group(4) is None:
-        return None
-    return _clock_of(match)
-
-
-def _clock_of(match: re.Match[str]) -> Clock | None:
-    hours, minutes, seconds, half = match.groups()
-    if int(hours) > 24 or int(minutes) > 59 or int(seconds or 0) > 59:
-        return None
-    half = f"{half.lower()}m" if half else ""
-    hour = int(hours)
-    if half:
-        if not 1 <= hour <= 12:
-            return None
-        hour = hour % 12 + 12 * (half == "pm")
-    return Clock(hour * 3600 + int(minutes) * 60 + int(seconds or 0), half)
-
-
-def _based(text: str) -> Answer | None:
-    match = _BASED.fullmatch(text) or _BASE_WORDS.fullmatch(text)
-    if match is None:
-        return None
-    digits, written = match.groups()
-    base = int(written) if written.isdigit() else number_in_words(written)
-    if base is None or not 2 <= base <= 36 or not any(char.isdigit() for char in digits):
-        return Opaque(text, "base") if digits.isdigit() else None
-    if any(int(char, 36) >= base for char in digits):
-        return Opaque(text, "base")
-    return Based(digits.lstrip("0") or "0", base)
-
-
-def _matrix(text: str) -> Answer | None:
+def _matrix(text: str, depth: int) -> Answer | None:
     match = _MATRIX.fullmatch(text)
     if match is None or "\\begin" in match.group(2):
         return Opaque(text) if "\\begin" in text else None
@@ -175,7 +95,7 @@ def _matrix(text: str) -> Answer | None:
         return Opaque(text)
     if sum(map(len, cells)) > _MAX_MEMBERS:
         return Opaque(text, "guard:members")
-    return Matrix(tuple(tuple(_item(cell, _MAX_DEPTH - 1) for cell in row) for row in cells), delimiter)
+    return Matrix(tuple(tuple(_item(cell, depth + 1) for cell in row) for row in cells), delimiter)
 
 
 def _several(text: str, depth: int) -> Answer | None:
@@ -213,7 +133,7 @@ def _members(parts: list[str], depth: int) -> tuple[Answer, ...]:
 
 def _many(members: tuple[Answer, ...]) -> Answer:
     """A list; names of values are pulled out: `x = 2, 3`, `x = 2 or x = 3`, `x = 1, y = 2`."""
-    flat = tuple(inner for member in members for inner in (member.members if _is_plain_list(member) else (member,)))
+    flat = _flattened(members)
     named = [member for member in flat if isinstance(member, Named)]
     if len(named) == len(flat) > 1:
         names = tuple(member.name for member in named)
@@ -226,7 +146,7 @@ def _many(members: tuple[Answer, ...]) -> Answer:
     return Many(flat)
 
 
-def _is_plain_list(member: Answer) -> bool:
+def _is_plain_list(member: Answer) -> TypeGuard[Many]:
     return isinstance(member, Many) and not member.is_set and not member.name
 
 
@@ -239,7 +159,7 @@ def _set_expression(text: str, depth: int) -> Answer | None:
         return None
     if (match := _IN.fullmatch(text_parts[0])) is not None:
         text_parts[0] = match.group(2)
-    if len(set(operators)) != 1 or operators[0] == "\\setminus" and len(text_parts) != 2:
+    if len(set(operators)) != 1 or (operators[0] == "\\setminus" and len(text_parts) != 2):
         return Opaque(text, "set_operators")
     return Combined(_SET_OPERATORS[operators[0]], _members(text_parts, depth))
 
@@ -250,7 +170,7 @@ def _membership(text: str, depth: int) -> Answer | None:
         return inner if isinstance(inner, Relation | Combined | Known) else Opaque(text, "set_builder")
     if (match := _IN.fullmatch(text)) is not None:
         inner = _item(match.group(2), depth + 1)
-        is_set = isinstance(inner, Combined | Known | Group) or isinstance(inner, Many) and inner.is_set
+        is_set = isinstance(inner, Combined | Known | Group) or (isinstance(inner, Many) and inner.is_set)
         return inner if is_set else Opaque(text, "membership")
     return Opaque(text, "membership") if "\\in " in text else None
 
@@ -268,7 +188,10 @@ def _bracketed(text: str, depth: int) -> Answer | None:
     if opening in ("\\{", "{"):
         if any(not part.strip() for part in parts):
             return Opaque(text)
-        return Many(_flattened(_members([piece for part in parts for piece in split.cut(part, frozenset({";"}))], depth)), is_set=True)
+        return Many(
+            _flattened(_members([piece for part in parts for piece in split.cut(part, frozenset({";"}))], depth)),
+            is_set=True,
+        )
     if len(parts) == 1:
         if opening == "(" and closing == ")":
             inner = _item(inside, depth + 1)
@@ -291,7 +214,10 @@ def _tuple_of_numbers_with_list(members: tuple[Answer, ...]) -> bool:
 
 
 def _flattened(members: tuple[Answer, ...]) -> tuple[Answer, ...]:
-    return tuple(inner for member in members for inner in (member.members if _is_plain_list(member) else (member,)))
+    flat: list[Answer] = []
+    for member in members:
+        flat.extend(member.members if _is_plain_list(member) else (member,))
+    return tuple(flat)
 
 
 def _relation(text: str, depth: int) -> Answer | None:
@@ -345,74 +271,14 @@ def _equation(parts: list[str], depth: int) -> Answer:
 
 
 def _is_name(text: str) -> bool:
-    return _NAME.fullmatch(text.strip()) is not None and text.strip() not in ("e", "i", "\\infty", "\\emptyset", "\\reals")
+    return _NAME.fullmatch(text.strip()) is not None and text.strip() not in (
+        "e",
+        "i",
+        "\\infty",
+        "\\emptyset",
+        "\\reals",
+    )
 
 
 def _name(text: str) -> str:
     return re.sub(r"[\s{}\\\"]|mathrm|prime", lambda m: "'" if m.group() == "prime" else "", text)
-
-
-def _ratio(text: str) -> Answer | None:
-    parts = split.cut(text, frozenset({":"}))
-    if len(parts) < 2 or text.startswith("\\begin"):
-        return None
-    try:
-        nodes = tuple(read_expression(part.replace('"', "")) for part in parts)
-    except Unreadable:
-        return Opaque(text)
-    match = _CLOCK.fullmatch(text)
-    return Ratio(nodes, _clock_of(match) if match is not None else None)
-
-
-def _measured(text: str) -> Answer:
-    """A scalar, perhaps with a unit or a currency."""
-    text = text.strip()
-    if _SPACED_THOUSANDS.fullmatch(text):
-        text = text.replace(" ", "")
-    if (match := _CURRENCY.fullmatch(text)) is not None or (match := _CURRENCY_BEHIND.fullmatch(text)) is not None:
-        sign, unit, body = match.groups() if len(match.groups()) == 3 else ("", match.group(2), match.group(1))
-        inner = _measured(sign + body)
-        if isinstance(inner, Scalar):
-            return Quantity(inner.node, unit)
-        return inner if isinstance(inner, Quantity) and (inner.unit == unit or inner.unit.startswith(unit + "/")) else Opaque(text, "unit")
-    whole = _expression(text)
-    body, unit_text = split_unit(text)
-    plain = unit_text[:1].isalpha() and not is_plain_unit(unit_text, spaced=len(body) + len(unit_text) < len(text))
-    if not unit_text or plain or whole is not None and unit_text.startswith("\\"):
-        return _scalar(whole) if whole is not None else Opaque(text)
-    return _quantity(body, unit_text, text)
-
-
-def _quantity(body: str, unit_text: str, text: str) -> Answer:
-    factor, unit_text = split_scale(unit_text)
-    node = _expression(body.replace(",", "") if split.is_thousands(body) else body)
-    if node is None:
-        return Opaque(text, "unit")
-    if factor != 1:
-        node = Node("mul", (node, Node("num", value=read_expression(str(factor)).value)))
-        if not unit_text.strip():
-            return Scalar(node)
-    unit = canonical_unit(unit_text)
-    if unit is None:
-        return Opaque(text, "unit")
-    if node.has("pm"):
-        return Opaque(text, "unit")
-    return Quantity(node, unit)
-
-
-def _expression(text: str) -> Node | None:
-    try:
-        return read_expression(text.replace(",", "") if split.is_thousands(text) else text)
-    except Unreadable:
-        return None
-
-
-def _scalar(node: Node) -> Answer:
-    if node.op == "degree":
-        return Quantity(node.args[0], "deg")
-    if node.op == "neg" and node.args[0].op == "degree":
-        return Quantity(Node("neg", node.args[0].args), "deg")
-    if node.has("pm", "mp"):
-        found = expanded(node)
-        return Many(tuple(map(Scalar, found))) if found else Opaque(repr(node), "plus_minus")
-    return Scalar(node)

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
-from rstar.answers.expression import Node
 from rstar.answers.kinds import Answer, Combined, Group, Known, Many, Quantity, Relation, Scalar
 from rstar.answers.scalar import constant
+from rstar.answers.tree import Node
 from rstar.answers.value import Evaluator, TooLarge, Undefined
 
 _DPS = 60
@@ -23,7 +24,7 @@ class NotASet(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """From `low` to `high`, with or without its ends; a point has both and they are the same. Infinite ends are open."""
+    """From `low` to `high`, with or without its ends; a point has both, the same. Infinite ends are open."""
 
     low: Fraction
     has_low: bool
@@ -54,7 +55,9 @@ def real_set(answer: Answer) -> RealSet:
 def same_set(a: RealSet, b: RealSet) -> bool:
     """Whether two sets have the same pieces."""
     return len(a.pieces) == len(b.pieces) and all(
-        (left.has_low, left.has_high) == (right.has_low, right.has_high) and _same(left.low, right.low) and _same(left.high, right.high)
+        (left.has_low, left.has_high) == (right.has_low, right.has_high)
+        and _same(left.low, right.low)
+        and _same(left.high, right.high)
         for left, right in zip(a.pieces, b.pieces, strict=True)
     )
 
@@ -78,7 +81,7 @@ def _interval(group: Group) -> Piece:
         raise NotASet("not an interval")
     low, high = (_end(member) for member in group.members)
     has_low, has_high = group.opening == "[", group.closing == "]"
-    if not _less(low, high) or has_low and low == -_INFINITE or has_high and high == _INFINITE:
+    if not _less(low, high) or (has_low and low == -_INFINITE) or (has_high and high == _INFINITE):
         raise NotASet("the ends of an interval are out of order")
     return Piece(low, has_low, high, has_high)
 
@@ -146,7 +149,7 @@ def _union(pieces: list[Piece]) -> tuple[Piece, ...]:
             merged.append(piece)
             continue
         last = merged[-1]
-        gap = _less(last.high, piece.low) or _same(last.high, piece.low) and not (last.has_high or piece.has_low)
+        gap = _less(last.high, piece.low) or (_same(last.high, piece.low) and not (last.has_high or piece.has_low))
         if gap:
             merged.append(piece)
             continue
@@ -173,7 +176,7 @@ def _complement(pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
     gaps: list[Piece] = []
     low, has_low = REALS.low, False
     for piece in pieces:
-        if _less(low, piece.low) or _same(low, piece.low) and has_low and not piece.has_low:
+        if _less(low, piece.low) or (_same(low, piece.low) and has_low and not piece.has_low):
             gaps.append(Piece(low, has_low, piece.low, not piece.has_low))
         low, has_low = piece.high, not piece.has_high
     if _less(low, REALS.high):
@@ -211,7 +214,7 @@ def _solutions(left: Node, op: str, right: Node, name: str) -> tuple[Piece, ...]
     found: list[Piece] = []
     wanted = {"<": (-1,), ">": (1,), "le": (-1,), "ge": (1,), "ne": (-1, 1), "=": ()}[op]
     ends = [Fraction(-_INFINITE), *roots, Fraction(_INFINITE)]
-    for low, high in zip(ends, ends[1:], strict=False):
+    for low, high in pairwise(ends):
         if not wanted:
             break
         value = at(_between(low, high))
@@ -225,7 +228,9 @@ def _solutions(left: Node, op: str, right: Node, name: str) -> tuple[Piece, ...]
 def _bounded_by_infinity(left: Node, op: str, right: Node) -> tuple[Piece, ...]:
     """`x < \\infty` says nothing; any other use of infinity is not understood."""
     minus = Node("neg", (Node("inf"),))
-    harmless = op == "<" and (left == minus or right == Node("inf")) or op == ">" and (left == Node("inf") or right == minus)
+    harmless = (op == "<" and (left == minus or right == Node("inf"))) or (
+        op == ">" and (left == Node("inf") or right == minus)
+    )
     if not harmless:
         raise NotASet("infinity in a condition")
     return (REALS,)
@@ -246,13 +251,18 @@ def _fraction(value: Any) -> Fraction:
     if value.imag != 0:
         raise NotASet("a complex number")
     sign, mantissa, exponent, _ = value.real._mpf_
-    exact = Fraction(mantissa) * Fraction(2) ** exponent
+    exact = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
     return -exact if sign else exact
 
 
 def _roots(left: Node, right: Node, name: str, at: Function) -> list[Fraction]:
     for side, other in ((left, right), (right, left)):
-        if side.op == "abs" and not side.has("root", "pow", "div") and not other.symbols() and side.args[0].symbols() == {name}:
+        if (
+            side.op == "abs"
+            and not side.has("root", "pow", "div")
+            and not other.symbols()
+            and side.args[0].symbols() == {name}
+        ):
             bound = _fraction(constant(other))
             inside = Node("add", (side.args[0], Node("neg", (other,))))
             outside = Node("add", (side.args[0], other))

@@ -3,14 +3,30 @@
 from itertools import islice
 from typing import Any
 
-from rstar.answers.expression import Node
 from rstar.answers.kinds import Relation
 from rstar.answers.scalar import Sameness, points, same_value
+from rstar.answers.tree import Node
 from rstar.answers.value import Evaluator, TooLarge, Undefined
 
 _DPS = 60
 _POINTS = 6
-_ALGEBRAIC = ("div", "root", "abs", "floor", "ceil", "call", "sum", "prod", "max", "min", "log", "sin", "cos", "tan", "exp")
+_ALGEBRAIC = (
+    "div",
+    "root",
+    "abs",
+    "floor",
+    "ceil",
+    "call",
+    "sum",
+    "prod",
+    "max",
+    "min",
+    "log",
+    "sin",
+    "cos",
+    "tan",
+    "exp",
+)
 _TURNED = {"<": ">", ">": "<", "le": "ge", "ge": "le", "=": "=", "ne": "ne"}
 
 
@@ -87,5 +103,3 @@ def _differing(a: Relation, b: Relation) -> Sameness:
     """Polynomials that are no multiples of each other have other zeros; beyond polynomials nothing is proved."""
     algebraic = not any(member.has(*_ALGEBRAIC) for member in (*a.members, *b.members))
     return Sameness(False if algebraic and a.ops == b.ops == ("=",) else None, "relation")
-
-

@@ -1,4 +1,4 @@
-"""Whether two expressions have the same value: exactly if rational, else to many digits, at several points if symbolic."""
+"""Whether two expressions have the same value: exactly, or to many digits, and at several points if symbolic."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from rstar.answers.exact import DECIMAL_DIGITS, Number, near_number, same_number, within_last_digit
-from rstar.answers.expression import Node
+from rstar.answers.tree import Node
 from rstar.answers.value import Evaluator, TooLarge, Undefined
 
 _DPS = 60
@@ -40,7 +40,7 @@ def same_value(a: Node, b: Node, compat: bool = False) -> Sameness:
 
 
 def constant(node: Node) -> Fraction | Any:
-    """The value of an expression without symbols: a Fraction or an mpmath number of 60 digits. Raises Undefined, TooLarge."""
+    """The value without symbols: a Fraction or an mpmath number of 60 digits. Raises Undefined, TooLarge."""
     return Evaluator(_DPS, {}).value(node)
 
 
@@ -138,13 +138,10 @@ def _largest(*nodes: Node) -> int:
     """The largest number written under a case distinction, within reason: points beyond it see the other case."""
     if not any(node.has("abs", "max", "min", "root") for node in nodes):
         return 1
-    return max((abs(int(node.value)) for root in nodes for node in _walk(root) if node.op == "num"), default=1) % 10_000 + 1
-
-
-def _walk(node: Node) -> Iterator[Node]:
-    yield node
-    for each in node.args:
-        yield from _walk(each)
+    return (
+        max((abs(int(node.value)) for root in nodes for node in root.walk() if node.op == "num"), default=1) % 10_000
+        + 1
+    )
 
 
 def _is_complex(value: Any) -> bool:
@@ -190,7 +187,8 @@ def _complex_literal(node: Node) -> tuple[Number, Number] | None:
 def _rational(value: Any) -> Fraction:
     """An mpmath real as the fraction that it is."""
     sign, mantissa, exponent, _ = value._mpf_
-    return Fraction(-mantissa if sign else mantissa) * Fraction(2) ** exponent
+    power = Fraction(2) ** int(exponent)
+    return Fraction(-int(mantissa) if sign else int(mantissa)) * power
 
 
 def _near(left: Any, right: Any) -> bool:

@@ -42,13 +42,17 @@ def cut_commas(text: str) -> list[str]:
     """Cuts at commas, except those of thousands where the list shows by its other separators that they are."""
     commas = [place for place, token in outside(text) if token == ","]
     spaced = any(text[place + 1 : place + 2] == " " for place in commas)
-    if not commas or not spaced and _THOUSANDS.fullmatch(text):
+    if not commas or (not spaced and _THOUSANDS.fullmatch(text)):
         return [text]
     parts, start = [], 0
     for place in commas:
         if place < start:
             continue
-        if spaced and text[place + 1 : place + 2] != " " and _THOUSANDS.fullmatch(_item_around(text, start, commas, place)):
+        if (
+            spaced
+            and text[place + 1 : place + 2] != " "
+            and _THOUSANDS.fullmatch(_item_around(text, start, commas, place))
+        ):
             continue
         parts.append(text[start:place])
         start = place + 1

@@ -3,35 +3,44 @@
 import re
 
 _SPELLINGS = {
-    "cm": "cm centimeter centimetre cms", "m": "meter metre m", "km": "km kilometer kilometre kms", "mm": "mm millimeter millimetre",
-    "in": "in inch inches", "ft": "ft foot feet", "yd": "yd yard", "mi": "mi mile", "kg": "kg kilogram kgs kilo", "g": "g gram gm",
-    "mg": "mg milligram", "lb": "lb lbs pound", "oz": "oz ounce", "s": "s sec second", "min": "min minute mins", "h": "h hr hour hrs",
-    "day": "day", "week": "week wk", "month": "month", "year": "year yr", "dollar": "dollar usd bucks", "cent": "cent",
-    "euro": "euro eur", "yuan": "yuan 元 rmb", "yen": "yen", "%": "% percent pct percentage 百分", "deg": "degree deg \\degree 度",
-    "unit": "unit", "l": "liter litre l", "ml": "ml milliliter millilitre", "mph": "mph", "kph": "kph kmph", "n": "newton",
-    "j": "joule", "w": "watt", "v": "volt", "a": "ampere amp", "hz": "hz hertz", "k": "kelvin", "rad": "radian rad", "mol": "mol mole",
-    "gal": "gallon gal", "qt": "quart", "pt": "pint", "acre": "acre", "rs": "rupee rs", "个": "个 個", "米": "米", "千米": "千米 公里",
-    "厘米": "厘米", "kw": "kw kilowatt", "pa": "pa pascal", "ev": "ev", "nm": "nm nanometer", "°c": "celsius", "°f": "fahrenheit",
+    "cm": "cm centimeter centimetre cms", "m": "meter metre m", "km": "km kilometer kilometre kms",
+    "mm": "mm millimeter millimetre", "in": "in inch inches", "ft": "ft foot feet", "yd": "yd yard",
+    "mi": "mi mile", "kg": "kg kilogram kgs kilo", "g": "g gram gm", "mg": "mg milligram", "lb": "lb lbs pound",
+    "oz": "oz ounce", "s": "s sec second", "min": "min minute mins", "h": "h hr hour hrs", "day": "day",
+    "week": "week wk", "month": "month", "year": "year yr", "dollar": "dollar usd bucks", "cent": "cent",
+    "euro": "euro eur", "yuan": "yuan 元 rmb", "yen": "yen", "%": "% percent pct percentage 百分",
+    "deg": "degree deg \\degree 度", "unit": "unit", "l": "liter litre l", "ml": "ml milliliter millilitre",
+    "mph": "mph", "kph": "kph kmph", "n": "newton", "j": "joule", "w": "watt", "v": "volt", "a": "ampere amp",
+    "hz": "hz hertz", "k": "kelvin", "rad": "radian rad", "mol": "mol mole", "gal": "gallon gal", "qt": "quart",
+    "pt": "pint", "acre": "acre", "rs": "rupee rs", "个": "个 個", "米": "米", "千米": "千米 公里", "厘米": "厘米",
+    "kw": "kw kilowatt", "pa": "pa pascal", "ev": "ev", "nm": "nm nanometer", "°c": "celsius",
+    "°f": "fahrenheit",
 }  # fmt: skip
 _CANONICAL = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
-_SINGLE = frozenset("m g s h l n j w v a k".split())  # units only inside \text: a bare letter is a symbol
+_SINGLE = frozenset(str.split("m g s h l n j w v a k"))  # units only inside \text: a bare letter is a symbol
 _PLAIN_SHORT = frozenset(
-    "cm km mm kg mg lb lbs oz ft yd mi in hr hrs min sec mph kph ml deg pct pts usd gal units unit cents days feet inch sq men man"
-    " boy ways way cow pig dog cat".split()
+    str.split(
+        "cm km mm kg mg lb lbs oz ft yd mi in hr hrs min sec mph kph ml deg pct pts usd gal units unit cents"
+        " days feet inch sq men man boy ways way cow pig dog cat"
+    )
 )
 _ALIASES = {"mi/h": "mph", "km/h": "kph"}
 # words that change the value or the meaning of the number before them, or show that the text is no unit
 _VETO = frozenset(
-    "or and mod modulo less more fewer times squared cubed factorial over out to than not if when where for base th rd nd st"
-    " half halves quarter quarters third thirds fourth fourths fifth fifths sixth sixths eighth eighths tenth tenths hundredth"
-    " hundredths thousandth thousandths plus minus negative x by with without is are be was were from into choose given except"
-    " at most least about below above approximately between no none tens hundred hundreds thousand thousands million millions"
-    " billion billions trillion trillions dozen dozens score gross lakh lakhs crore crores fold bn pm am o'clock noon midnight"
-    " remainder r k pi log sin cos tan ln exp e i sqrt of past till until before after iff only remaining because since".split()
+    str.split(
+        "or and mod modulo less more fewer times squared cubed factorial over out to than not if when where"
+        " for base th rd nd st half halves quarter quarters third thirds fourth fourths fifth fifths sixth"
+        " sixths eighth eighths tenth tenths hundredth hundredths thousandth thousandths plus minus negative x"
+        " by with without is are be was were from into choose given except at most least about below above"
+        " approximately between no none tens hundred hundreds thousand thousands million millions billion"
+        " billions trillion trillions dozen dozens score gross lakh lakhs crore crores fold bn pm am o'clock"
+        " noon midnight remainder r k pi log sin cos tan ln exp e i sqrt of past till until before after iff"
+        " only remaining because since"
+    )
 )
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SPECIAL = {"people": "person", "children": "child", "men": "man", "women": "woman", "feet": "ft", "inches": "inch"}
-_FILLER = frozenset("the a an of each per".split())
+_FILLER = frozenset(str.split("the a an of each per"))
 _PIECES = re.compile(r"[A-Za-z\u00b0\u0370-\uffff%]+|\^\s*\{?\s*-?\d\s*\}?|/|\\degree|\d|\S")
 
 _TOKENS = re.compile(r'"[^"]*"|\\[A-Za-z]+|[A-Za-z]+\.?|[\u3040-\u9fff]+|\^\s*\{?\s*\d\s*\}?|\s+|.', re.DOTALL)
@@ -40,7 +49,7 @@ _CONTINUES = re.compile(r"\^\s*\{?\s*\d\s*\}?|/|-|\s+|\\cdot|,")
 
 
 def split_unit(text: str) -> tuple[str, str]:
-    """(number, unit) where unit words, quoted or plain, stand behind something that can be a number; else (text, "")."""
+    """(number, unit) where unit words, quoted or plain, stand behind what can be a number; else (text, "")."""
     tokens = _TOKENS.findall(text)
     start = len(tokens)
     for place in range(len(tokens) - 1, 0, -1):
@@ -50,7 +59,9 @@ def split_unit(text: str) -> tuple[str, str]:
         elif not _CONTINUES.fullmatch(token) and not (token.isalpha() and tokens[place - 1] == "/"):
             break
     body = "".join(tokens[:start]).rstrip()
-    if start == len(tokens) or not (body[-1:].isdigit() or body[-1:] in ")}]!." or re.search(r"\\pi$|(?<![A-Za-z])[a-z]$", body)):
+    if start == len(tokens) or not (
+        body[-1:].isdigit() or body[-1:] in ")}]!." or re.search(r"\\pi$|(?<![A-Za-z])[a-z]$", body)
+    ):
         return text, ""
     return body, "".join(tokens[start:]).strip()
 
@@ -58,14 +69,16 @@ def split_unit(text: str) -> tuple[str, str]:
 def is_plain_unit(words: str, spaced: bool) -> bool:
     """Whether undecorated words behind a number ("10weeks", `spaced`: "5 apples") are a unit and not factors."""
     first = re.split(r"[^A-Za-z\u3040-\u9fff]", words, maxsplit=1)[0].lower()
-    if first in _PLAIN_SHORT or not first.isascii() or _CANONICAL.get(_singular(first)) and len(first) > 3:
+    if first in _PLAIN_SHORT or not first.isascii() or (_CANONICAL.get(_singular(first)) and len(first) > 3):
         return True
     return spaced and len(first) >= 4 and not first.startswith(("sin", "cos", "tan", "log", "sqrt", "ln"))
 
 
 def canonical_unit(text: str) -> str | None:
-    """One spelling per unit ("square centimeters" -> "cm^2"), `~word` for a noun that is no known unit; None for no unit."""
-    pieces = _PIECES.findall(text.replace('"', " ").replace("\\cdot", " ").replace("-", " ").replace(",", " ").replace(".", "").lower())
+    """One spelling per unit: "square centimeters" is "cm^2"; `~word` is a noun, no known unit; None is no unit."""
+    pieces = _PIECES.findall(
+        text.replace('"', " ").replace("\\cdot", " ").replace("-", " ").replace(",", " ").replace(".", "").lower()
+    )
     result: list[str] = []
     power = ""
     known = False

@@ -1,4 +1,4 @@
-"""Evaluates an expression tree at one point: exactly in fractions as far as that goes, then in high-precision numbers."""
+"""Evaluates a tree at one point: exactly in fractions as far as that goes, then in high-precision numbers."""
 
 import math
 import threading
@@ -9,7 +9,7 @@ from typing import Any
 from mpmath.ctx_mp import MPContext
 from mpmath.libmp.libhyper import NoConvergence
 
-from rstar.answers.expression import Node
+from rstar.answers.tree import Node
 
 _MAX_BITS = 200_000
 _MAX_FACTORIAL = 2_000
@@ -153,7 +153,10 @@ class Evaluator:
         if base == 0:
             raise Undefined("a power of zero")
         base, exponent = self.number(base), self.number(exponent)
-        if abs(self.mp.mag(exponent) if exponent else 0) > 40 or abs(exponent) * (abs(self.mp.mag(base)) + 1) > _MAX_LOG2:
+        if (
+            abs(self.mp.mag(exponent) if exponent else 0) > 40
+            or abs(exponent) * (abs(self.mp.mag(base)) + 1) > _MAX_LOG2
+        ):
             raise TooLarge("a power")
         if isinstance(base, self.mp.mpc) and base.imag == 0:
             base = base.real
@@ -233,8 +236,7 @@ class Evaluator:
             raise TooLarge(op)
         if op in ("exp", "sinh", "cosh", "tanh") and abs(first) > _MAX_LOG2 / 2:
             raise TooLarge(op)
-        result = getattr(mp, op)(first)
-        return result
+        return getattr(mp, op)(first)
 
     def _series(self, node: Node) -> Any:
         """A finite sum or product, added up; else a stand-in that agrees for equal limits and equal bodies."""
@@ -253,7 +255,9 @@ class Evaluator:
                     total = self._folded([total, self._value(body)], _add if node.op == "sum" else _multiply)
                 return total
             self.point[index.name] = Fraction(17, 5)
-            return self._generic(node.op + index.name, [low, high if high is not None else Fraction(991, 7), self._value(body)])
+            return self._generic(
+                node.op + index.name, [low, high if high is not None else Fraction(991, 7), self._value(body)]
+            )
         finally:
             if before is None:
                 self.point.pop(index.name, None)

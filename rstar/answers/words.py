@@ -5,22 +5,29 @@ import re
 _ONES = {
     word: number
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-        " eighteen nineteen".split()
+        str.split(
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+            " sixteen seventeen eighteen nineteen"
+        )
     )
 }
-_TENS = {word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_TENS = {
+    word: 10 * number
+    for number, word in enumerate(str.split("twenty thirty forty fifty sixty seventy eighty ninety"), 2)
+}
 _SCALES = {"thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _CHINESE = {char: number for number, char in enumerate("零一二三四五六七八九十")} | {"两": 2}
 
 _SAME = {
-    "no solution": "empty", "no solutions": "empty", "no real solution": "empty", "no real solutions": "empty", "empty set": "empty", "the empty set": "empty",
-    "emptyset": "empty", "there is no solution": "empty", "there are no solutions": "empty", "no such number exists": "empty", "null set": "empty",
-    "無解": "empty", "无解": "empty", "空集": "empty", "empty": "empty",
-    "all real numbers": "reals", "all reals": "reals", "any real number": "reals", "the set of all real numbers": "reals", "real numbers": "reals",
-    "true": "yes", "false": "no", "correct": "yes", "incorrect": "no",
-    "infinitely many": "infinite", "infinity many": "infinite", "an infinite number": "infinite",
-    "does not exist": "dne", "doesn't exist": "dne", "undefined": "undefined", "limit does not exist": "dne", "the limit does not exist": "dne",
+    "no solution": "empty", "no solutions": "empty", "no real solution": "empty", "no real solutions": "empty",
+    "empty set": "empty", "the empty set": "empty", "emptyset": "empty", "there is no solution": "empty",
+    "there are no solutions": "empty", "no such number exists": "empty", "null set": "empty", "無解": "empty",
+    "无解": "empty", "空集": "empty", "empty": "empty", "all real numbers": "reals", "all reals": "reals",
+    "any real number": "reals", "the set of all real numbers": "reals", "real numbers": "reals", "true": "yes",
+    "false": "no", "correct": "yes", "incorrect": "no", "infinitely many": "infinite",
+    "infinity many": "infinite", "an infinite number": "infinite", "does not exist": "dne",
+    "doesn't exist": "dne", "undefined": "undefined", "limit does not exist": "dne",
+    "the limit does not exist": "dne",
 }  # fmt: skip
 _ARTICLES = re.compile(r"\b(?:the|a|an)\b\s*")
 
@@ -46,7 +53,7 @@ def number_in_words(text: str) -> int | None:
     scale = 10**15
     negative = words[0] in ("minus", "negative") and len(words) > 1
     for word in words[1:] if negative else words:
-        if word in _ONES and (last == 100 or last == 10**15 or last >= 1000 or last == 20 and 0 < _ONES[word] < 10):
+        if word in _ONES and (last == 100 or last == 10**15 or last >= 1000 or (last == 20 and 0 < _ONES[word] < 10)):
             group, last = group + _ONES[word], 1
         elif word in _TENS and (last == 100 or last >= 1000):
             group, last = group + _TENS[word], 20

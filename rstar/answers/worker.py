@@ -1,4 +1,4 @@
-"""A grading process: reads (mode, gold, candidate) as JSON lines, answers with (verdict, rule, ms); exits on end of file.
+"""A grading process: reads (mode, gold, candidate) as JSON lines, answers (verdict, rule, ms), exits on end of file.
 
 Started by `rstar.answers.pool` with `python -m rstar.answers.worker MEMORY_BYTES`. Its first line is the outcome of a
 self-test: a grader that cannot tell a dozen known pairs apart must not grade at all.
