@@ -73,7 +73,8 @@ def _prepare(channel: int, config: dict[str, Any], broker: int) -> Node:
 
 
 def _use_huge_pages(c: ctypes.CDLL) -> None:
-    """Gather the heap into huge pages: a fork then copies a few hundred page-table entries less per 2 MB of modules."""
+    """Gather the heap into huge pages: a fork then copies one entry of the page table for 2 MB, not 512. Where the
+    kernel cannot (before 6.1) forks are merely slower."""
     madv_collapse, huge = 25, 2 << 20
     with open("/proc/self/maps", encoding="ascii") as file:
         rows = [line.split() for line in file]
@@ -84,6 +85,7 @@ def _use_huge_pages(c: ctypes.CDLL) -> None:
         start, end = -(-start // huge) * huge, end // huge * huge
         if end > start:
             c.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), madv_collapse)
+    c.prctl(lockdown.PR_SET_THP_DISABLE, 1, 0, 0, 0)  # no more of them: a copy on write would then copy 2 MB
 
 
 def _no_fork_hooks(**hooks: Callable[[], None]) -> None:
