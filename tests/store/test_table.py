@@ -16,6 +16,16 @@ def rows(n: int) -> list[dict[str, object]]:
     return [{"name": f"n{i}", "value": i / 4 if i % 3 else None} for i in range(n)]
 
 
+def interrupted(path: Path, some: list[dict[str, object]], error: BaseException) -> None:
+    """Write rows, then raise."""
+    before = path.exists() and path.read_bytes()
+    with Writer(path, SCHEMA) as writer:
+        for row in some:
+            writer.add(row)
+        assert (path.exists() and path.read_bytes()) == before
+        raise error
+
+
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 12])
 def test_rows_come_back_whatever_the_batches(tmp_path, monkeypatch, count):
     monkeypatch.setattr(table, "BATCH", 4)
@@ -31,11 +41,8 @@ def test_rows_come_back_whatever_the_batches(tmp_path, monkeypatch, count):
 
 def test_nothing_appears_while_it_is_written_and_nothing_is_left_after_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "BATCH", 2)
-    with pytest.raises(ZeroDivisionError), Writer(tmp_path / "t.parquet", SCHEMA) as writer:
-        for row in rows(5):
-            writer.add(row)
-        assert not (tmp_path / "t.parquet").exists()
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        interrupted(tmp_path / "t.parquet", rows(5), ZeroDivisionError())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -43,9 +50,8 @@ def test_an_error_keeps_the_file_that_was_there(tmp_path):
     with Writer(tmp_path / "t.parquet", SCHEMA) as writer:
         writer.add({"name": "old", "value": 1.0})
     before = (tmp_path / "t.parquet").read_bytes()
-    with pytest.raises(KeyboardInterrupt), Writer(tmp_path / "t.parquet", SCHEMA) as writer:
-        writer.add({"name": "new", "value": 2.0})
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path / "t.parquet", rows(3), KeyboardInterrupt())
     assert (tmp_path / "t.parquet").read_bytes() == before
 
 

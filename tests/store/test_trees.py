@@ -244,17 +244,15 @@ def test_a_flipped_or_missing_byte_of_a_sealed_part_is_never_another_error(tmp_p
     path = tmp_path / "part-00000.jsonl.gz"
     whole = path.read_bytes()
     expected = list(read_trees(tmp_path))
-    outcomes = set()
+    named = 0
     for at in range(len(whole)):
         for damaged in (whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :], whole[:at]):
             path.write_bytes(damaged)
             try:
                 assert list(read_trees(tmp_path)) in (expected, [])  # the header's time and name mean nothing
-                outcomes.add("read")
             except Damaged as error:
-                assert str(path) in str(error)
-                outcomes.add("damaged")
-    assert "damaged" in outcomes
+                named += str(path) in str(error)
+    assert named > len(whole)
 
 
 def test_passes_are_merged_in_the_problems_order(tmp_path, small_parts):
