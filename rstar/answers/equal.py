@@ -18,6 +18,7 @@ from rstar.answers.kinds import (
     Known,
     Many,
     Matrix,
+    Member,
     Named,
     Opaque,
     Quantity,
@@ -159,7 +160,7 @@ def _as_relation(answer: Answer) -> Relation | None:
 def _is_set(answer: Answer) -> bool:
     if isinstance(answer, Relation):
         return answer.ops != ("=",)
-    return isinstance(answer, Combined | Known)
+    return isinstance(answer, Combined | Known | Member)
 
 
 def _as_sets(a: Answer, b: Answer, compat: bool) -> Sameness | None:
@@ -180,6 +181,11 @@ def _as_sets(a: Answer, b: Answer, compat: bool) -> Sameness | None:
     try:
         left_set, right_set = real_set(a), real_set(b)
     except NotASet:
+        if isinstance(a, Member) and isinstance(b, Member):
+            same = equal(a.of, b.of, compat)
+            return same if a.name == b.name or same.equal is False else Sameness(None, "name")
+        if isinstance(a, Member) or isinstance(b, Member):
+            return equal(a.of if isinstance(a, Member) else a, b.of if isinstance(b, Member) else b, compat)
         if type(a) is type(b):
             return None
         return Sameness(None, "set")

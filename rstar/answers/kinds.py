@@ -111,6 +111,14 @@ class Combined:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """`name \\in of`."""
+
+    name: str
+    of: "Answer"
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """The real line (`reals`) or the empty set (`empty`)."""
 
@@ -148,6 +156,7 @@ Answer: TypeAlias = (
     | Relation
     | Combined
     | Known
+    | Member
     | Matrix
     | Opaque
 )

@@ -13,6 +13,7 @@ from rstar.answers.kinds import (
     Known,
     Many,
     Matrix,
+    Member,
     Named,
     Opaque,
     Quantity,
@@ -157,11 +158,13 @@ def _set_expression(text: str, depth: int) -> Answer | None:
         operators, text_parts = ["\\setminus"], list(re.split(r"(?<=\\reals)\s*-", text, maxsplit=1))
     if not operators:
         return None
-    if (match := _IN.fullmatch(text_parts[0])) is not None:
-        text_parts[0] = match.group(2)
+    name = _IN.fullmatch(text_parts[0])
+    if name is not None:
+        text_parts[0] = name.group(2)
     if len(set(operators)) != 1 or (operators[0] == "\\setminus" and len(text_parts) != 2):
         return Opaque(text, "set_operators")
-    return Combined(_SET_OPERATORS[operators[0]], _members(text_parts, depth))
+    whole = Combined(_SET_OPERATORS[operators[0]], _members(text_parts, depth))
+    return Member(name.group(1), whole) if name is not None else whole
 
 
 def _membership(text: str, depth: int) -> Answer | None:
@@ -171,7 +174,7 @@ def _membership(text: str, depth: int) -> Answer | None:
     if (match := _IN.fullmatch(text)) is not None:
         inner = _item(match.group(2), depth + 1)
         is_set = isinstance(inner, Combined | Known | Group) or (isinstance(inner, Many) and inner.is_set)
-        return inner if is_set else Opaque(text, "membership")
+        return Member(match.group(1), inner) if is_set else Opaque(text, "membership")
     return Opaque(text, "membership") if "\\in " in text else None
 
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from rstar.answers.kinds import Answer, Combined, Group, Known, Many, Quantity, Relation, Scalar
+from rstar.answers.kinds import Answer, Combined, Group, Known, Many, Member, Quantity, Relation, Scalar
 from rstar.answers.scalar import constant
 from rstar.answers.tree import Node
 from rstar.answers.value import Evaluator, TooLarge, Undefined
@@ -65,6 +65,8 @@ def same_set(a: RealSet, b: RealSet) -> bool:
 def _real_set(answer: Answer) -> RealSet:
     if isinstance(answer, Known):
         return RealSet((REALS,) if answer.name == "reals" else ())
+    if isinstance(answer, Member):
+        return RealSet(_real_set(answer.of).pieces, answer.name)
     if isinstance(answer, Group):
         return RealSet((_interval(answer),))
     if isinstance(answer, Many) and answer.is_set:
