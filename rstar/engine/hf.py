@@ -19,15 +19,19 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from rstar.engine.driver import Lane, Ticket
-from rstar.engine.packed import NAME, SHARED, Ints, Store, check, forward
+from rstar.engine.packed import NAME, SHARED, Ints, Store, check, families, forward, slices
 from rstar.engine.sampling import draw, uniforms
 from rstar.errors import ConfigError, RolloutError
 from rstar.search.calls import Completion, Finish, Generate, Score
 
 Dtype = Literal["float32", "float64", "bfloat16", "float16"]
 
-_PREFILL_TOKENS = 4096
-"""Tokens of one forward that fills the store: enough to keep a core or a GPU busy, little enough for its caches."""
+_FORWARD_TOKENS = {"cpu": 1 << 10}
+"""Tokens of one forward over prompts: enough to keep the device busy, and on a CPU few enough for its caches."""
+_SPARE_STEPS = 12
+"""Decoding steps for which a store has room before it is copied."""
+_SPARSE = 0.7
+"""The share of slots still needed below which a store is copied: attention looks at every slot, ended rows' too."""
 _DRAW_NUMBERS = 1 << 24
 """Vocabulary entries sampled from at once, in float64."""
 
@@ -51,6 +55,7 @@ class _Model:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.set_num_threads(threads)
         self.device = torch.device(device)
+        self.forward_tokens = _FORWARD_TOKENS.get(self.device.type, 1 << 14)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
         model = auto.from_pretrained(path, dtype=getattr(torch, dtype), attn_implementation=NAME, **options)
         self.model: Any = model.to(self.device).eval()
@@ -211,9 +216,11 @@ class _Decoding:
             rows, token_R = self._running(rows, token_R, step)
             if not len(rows):
                 break
-            live = np.unique(self.group_N[rows])
-            if 4 * len(live) < 3 * store.groups:
-                store.keep(group_G[live])
+            live, count_G = np.unique(self.group_N[rows], return_counts=True)
+            width = int(count_G.max())
+            span = int((self.length_G[live] + step * count_G).max())
+            if not store.has_room(width) or len(live) * span < _SPARSE * store.groups * store.span:
+                store.keep(group_G[live], rows, _SPARE_STEPS * width)
                 group_G[live] = np.arange(len(live))
             group_R = self.group_N[rows]
             position_R = self.length_G[group_R] + step - 1
@@ -226,11 +233,11 @@ class _Decoding:
         """Every prompt once, in forwards of bounded size; the logits behind each prompt (G, V)."""
         policy = self.policy
         width = int(np.bincount(self.group_N, minlength=1).max())
-        store = Store(len(self.prompts), int(self.length_G.max()) + 8 * width, policy.device)
+        store = Store(len(self.prompts), int(self.length_G.max()) + _SPARE_STEPS * width, policy.device)
         policy.counters.prompts += len(self.prompts)
         policy.counters.prefilled += int(self.length_G.sum())
         logits = []
-        for groups in _slices(self.length_G, _PREFILL_TOKENS):
+        for groups in slices(self.length_G, policy.forward_tokens):
             length_G = self.length_G[groups]
             group_R = np.repeat(np.arange(groups.start, groups.stop), length_G)
             ids_R = np.concatenate([prompt.ids for prompt in self.prompts[groups]]).astype(np.int64)
@@ -283,7 +290,7 @@ class _Decoding:
                 texts[ids] = self.policy.text(ids)
             text = (self._cut(row) if self.stop_texts[self.stop_N[row]] else None) or texts[ids]
             finish = Finish.STOP if self.stopped_N[row] else Finish.LENGTH
-            replies[i].append(Completion(text, len(ids), finish, float(self.logprob_N[row])))
+            replies[i].append(Completion(text, len(ids), finish, round(float(self.logprob_N[row]), 6)))
         for i, completions in replies.items():
             call = self.calls[i]
             yield i, completions * (call.n // max(1, len(completions)))
@@ -331,11 +338,11 @@ class HfValue(_Model):
 
     def _values(self, coded: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
         """The value of each of these distinct sequences, in lexical order: siblings are neighbours."""
-        families = sorted(_families(coded), key=lambda family: family.width)
-        width_F = np.array([family.width for family in families], dtype=np.int64)
+        ordered = sorted(families(coded), key=lambda family: family.width)
+        width_F = np.array([family.width for family in ordered], dtype=np.int64)
         values: dict[tuple[int, ...], float] = {}
-        for part in _slices(width_F, _PREFILL_TOKENS):
-            batch = families[part]
+        for part in slices(width_F, self.forward_tokens):
+            batch = ordered[part]
             store = Store(len(batch), int(width_F[part].max()), self.device)
             group_R = np.repeat(np.arange(len(batch)), width_F[part])
             pieces = [piece for family in batch for piece in family.pieces()]
@@ -349,58 +356,6 @@ class HfValue(_Model):
             self.counters.prefilled += len(ids_R)
         self.counters.scored += len(coded)
         return values
-
-
-@dataclass(slots=True)
-class _Family:
-    """Sequences that share their first `shared` tokens, each with at least one more."""
-
-    members: list[tuple[int, ...]]
-    shared: int
-
-    @property
-    def width(self) -> int:
-        return self.shared + sum(len(member) - self.shared for member in self.members)
-
-    def pieces(self) -> Iterator[tuple[Ints, Ints, Ints]]:
-        """(ids, branch, position) of the common part, if any, then of each member's own."""
-        parts = [(self.members[0][: self.shared], 0, SHARED)] if self.shared else []
-        parts += [(member[self.shared :], self.shared, b) for b, member in enumerate(self.members)]
-        for ids, start, branch in parts:
-            yield np.array(ids), np.full(len(ids), branch), np.arange(start, start + len(ids))
-
-
-def _families(coded: Sequence[tuple[int, ...]]) -> Iterator[_Family]:
-    """Cut sequences in lexical order into families, where the common part is worth it."""
-    family: _Family | None = None
-    for ids in coded:
-        if family is not None:
-            common = min(_common(family.members[0], ids), family.shared, len(ids) - 1)
-            # Attention looks at all tails of a family; it pays while the common part is more than half of each member.
-            if len(family.members) < 16 and 2 * common > max(len(ids), *map(len, family.members)):
-                family.members.append(ids)
-                family.shared = common
-                continue
-            yield family
-        family = _Family([ids], len(ids) - 1)
-    if family is not None:
-        yield family
-
-
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-
-
-def _slices(size_G: Ints, budget: int) -> Iterator[slice]:
-    """Consecutive slices of at most `budget` in all, or of one item."""
-    start, total = 0, 0
-    for i, size in enumerate(size_G.tolist()):
-        if i > start and total + size > budget:
-            yield slice(start, i)
-            start, total = i, 0
-        total += size
-    if start < len(size_G):
-        yield slice(start, len(size_G))
 
 
 def policy_lane(model: HfPolicy, max_batch: int) -> Lane:

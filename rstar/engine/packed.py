@@ -13,6 +13,7 @@ Suffixes: G groups, C slots of a group, S slots in use, R tokens of one forward,
 them, H query heads, K key heads, D head width.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,14 +51,14 @@ class _Step:
 
 
 class Store:
-    """Keys and values of `groups` groups, by layer; it grows as tokens are placed."""
+    """Keys and values of `groups` groups, by layer, each in `capacity` slots at most."""
 
     def __init__(self, groups: int, capacity: int, device: torch.device):
         self.device = device
         self._branch_GC = np.full((groups, capacity), _EMPTY, dtype=np.int64)
         self._position_GC = np.zeros((groups, capacity), dtype=np.int64)
         self._used_G = np.zeros(groups, dtype=np.int64)
-        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self._layers: dict[int, list[Tensor]] = {}
         self._step: _Step | None = None
 
     @property
@@ -74,7 +75,6 @@ class Store:
         slot_R = self._used_G[group_R] + column_R
         used_G += count_G
         span, width = int(used_G.max()), int(count_G.max())
-        self._reserve(span)
         self._branch_GC[group_R, slot_R] = branch_R
         self._position_GC[group_R, slot_R] = position_R
         cell_R = (group_R - lo) * width + column_R
@@ -93,12 +93,31 @@ class Store:
             position_R[token_GW].reshape(hi - lo, width),
         )
 
-    def keep(self, group_G: Ints) -> None:
-        """Drop all groups but these, which are numbered anew in the order given."""
-        self._branch_GC, self._position_GC = self._branch_GC[group_G], self._position_GC[group_G]
-        self._used_G = self._used_G[group_G]
-        index = self.put(group_G)
-        self._layers = {i: (k.index_select(0, index), v.index_select(0, index)) for i, (k, v) in self._layers.items()}
+    @property
+    def span(self) -> int:
+        """Slots in use in the fullest group."""
+        return int(self._used_G.max())
+
+    def has_room(self, tokens: int) -> bool:
+        """Whether every group can take so many tokens more without moving what is stored."""
+        return self.span + tokens <= self._branch_GC.shape[1]
+
+    def keep(self, group_G: Ints, branches: Ints, spare: int) -> None:
+        """Keep these groups alone, numbered anew in this order, and these branches; leave `spare` free slots."""
+        branch_GC, position_GC = self._branch_GC[group_G], self._position_GC[group_G]
+        live_GC = (branch_GC == SHARED) | np.isin(branch_GC, branches)
+        self._used_G = live_GC.sum(1)
+        capacity = self.span + spare
+        from_GC = np.argsort(~live_GC, axis=1, kind="stable")  # live slots first, in their order
+        from_GC = np.pad(from_GC[:, :capacity], ((0, 0), (0, max(0, capacity - from_GC.shape[1]))))
+        self._position_GC = np.take_along_axis(position_GC, from_GC, 1)
+        self._branch_GC = np.where(
+            np.arange(capacity) < self._used_G[:, None], np.take_along_axis(branch_GC, from_GC, 1), _EMPTY
+        )
+        index = self.put((from_GC + group_G[:, None] * live_GC.shape[1]).ravel())
+        shape = (len(group_G), capacity)
+        for layer, stored in self._layers.items():
+            self._layers[layer] = [x.flatten(0, 1).index_select(0, index).view(*shape, *x.shape[2:]) for x in stored]
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None
@@ -109,9 +128,8 @@ class Store:
         key_RKD, value_RKD = key[0].transpose(0, 1), value[0].transpose(0, 1)
         if layer not in self._layers:
             # Zeros, not merely room: an unused slot has weight 0, and 0 times a stray NaN would still be NaN.
-            self._layers[layer] = tuple(
-                x.new_zeros((*self._branch_GC.shape, *x.shape[1:])) for x in (key_RKD, value_RKD)
-            )  # type: ignore[assignment]
+            shape = self._branch_GC.shape
+            self._layers[layer] = [x.new_zeros((*shape, *x.shape[1:])) for x in (key_RKD, value_RKD)]
         stored = self._layers[layer]
         for into, x_RKD in zip(stored, (key_RKD, value_RKD), strict=True):
             into.view(-1, *into.shape[2:]).index_copy_(0, step.slot_R, x_RKD)
@@ -152,18 +170,6 @@ class Store:
                     hidden, float("-inf")
                 )
         return step.masks[window]
-
-    def _reserve(self, span: int) -> None:
-        capacity = self._branch_GC.shape[1]
-        if span <= capacity:
-            return
-        more = max(span, capacity * 3 // 2) - capacity
-        self._branch_GC = np.pad(self._branch_GC, ((0, 0), (0, more)), constant_values=_EMPTY)
-        self._position_GC = np.pad(self._position_GC, ((0, 0), (0, more)))
-        self._layers = {
-            i: (functional.pad(k, (0, 0, 0, 0, 0, more)), functional.pad(v, (0, 0, 0, 0, 0, more)))
-            for i, (k, v) in self._layers.items()
-        }
 
     def put(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -218,3 +224,55 @@ def check(model: PreTrainedModel) -> None:
         except (TypeError, NotImplementedError) as error:
             why = str(error)
     raise ConfigError(f"{model.config.model_type} models do not run in process ({why}); serve the model with vLLM")
+
+
+@dataclass(slots=True)
+class Family:
+    """Sequences that share their first `shared` tokens, each with at least one more."""
+
+    members: list[tuple[int, ...]]
+    shared: int
+
+    @property
+    def width(self) -> int:
+        return self.shared + sum(len(member) - self.shared for member in self.members)
+
+    def pieces(self) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """(ids, branch, position) of the common part, if any, then of each member's own."""
+        parts = [(self.members[0][: self.shared], 0, SHARED)] if self.shared else []
+        parts += [(member[self.shared :], self.shared, b) for b, member in enumerate(self.members)]
+        for ids, start, branch in parts:
+            yield np.array(ids), np.full(len(ids), branch), np.arange(start, start + len(ids))
+
+
+def families(coded: Sequence[tuple[int, ...]]) -> Iterator[Family]:
+    """Cut sequences in lexical order into families, where the common part is worth it."""
+    family: Family | None = None
+    for ids in coded:
+        if family is not None:
+            common = min(_common(family.members[0], ids), family.shared, len(ids) - 1)
+            # Attention looks at all tails of a family; it pays while the common part is more than half of each member.
+            if len(family.members) < 16 and 2 * common > max(len(ids), *map(len, family.members)):
+                family.members.append(ids)
+                family.shared = common
+                continue
+            yield family
+        family = Family([ids], len(ids) - 1)
+    if family is not None:
+        yield family
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def slices(size_G: Ints, budget: int) -> Iterator[slice]:
+    """Consecutive slices of at most `budget` in all, or of one item."""
+    start, total = 0, 0
+    for i, size in enumerate(size_G.tolist()):
+        if i > start and total + size > budget:
+            yield slice(start, i)
+            start, total = i, 0
+        total += size
+    if start < len(size_G):
+        yield slice(start, len(size_G))
