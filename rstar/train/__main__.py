@@ -28,6 +28,7 @@ def main() -> int:
     _die_with_parent()
     try:
         job = read_job(asked.job)
+        job.check()  # before the libraries are imported, which takes seconds
         _set_environment(job, asked.devices)
         if asked.devices > 1:
             _launch(job, asked.job, asked.devices)

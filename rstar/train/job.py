@@ -49,6 +49,15 @@ class _Job(Config):
         """The folder in which the job works; it is gone when the job is done."""
         return self.out.with_name(self.out.name + ".tmp")
 
+    def check(self) -> None:
+        """Raises InputError if what the job needs is not there, or its checkpoint is."""
+        if not self.rows.is_file():
+            raise InputError(f"cannot read the training data {self.rows}: no such file")
+        if not (self.start / "config.json").is_file():
+            raise InputError(f"cannot start from {self.start}: there is no config.json, so it is no checkpoint folder")
+        if self.out.exists():
+            raise InputError(f"{self.out} exists already; remove it to train again")
+
 
 class SftJob(_Job):
     """Fine-tune a policy on rows with the columns `problem_id`, `prompt`, `solution`."""

@@ -48,8 +48,7 @@ def open_work(job: SftJob | PpmJob) -> Path:
     """The job's work folder: as an interrupted run of the same job left it if it keeps checkpoints, else a new one."""
     state = PartialState(cpu=job.device == "cpu")
     if state.is_main_process:
-        if job.out.exists():
-            raise InputError(f"{job.out} exists already; remove it to train again")
+        job.check()
         identity = job.model_dump_json(exclude={"threads", "tracking", "lineage"})
         note = job.work / "job.json"
         if job.save_steps is None or not note.exists() or note.read_text() != identity:
@@ -153,8 +152,14 @@ class _Watch(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         now = time.monotonic()
-        if state.is_world_process_zero and (now - self.told >= _PAUSE_S or state.global_step == state.max_steps):
+        if state.is_world_process_zero and now - self.told >= _PAUSE_S and state.global_step < state.max_steps:
             self.told = now
+            self.report(state.global_step, state.max_steps, self.loss)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.is_world_process_zero:
             self.report(state.global_step, state.max_steps, self.loss)
 
 
