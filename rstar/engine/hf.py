@@ -57,7 +57,12 @@ class _Model:
         self.device = torch.device(device)
         self.forward_tokens = _FORWARD_TOKENS.get(self.device.type, 1 << 14)
         self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
-        model = auto.from_pretrained(path, dtype=getattr(torch, dtype), attn_implementation=NAME, **options)
+        options |= {"dtype": getattr(torch, dtype), "attn_implementation": NAME, "output_loading_info": True}
+        model, loading = auto.from_pretrained(path, **options)
+        # transformers would go on: a missing head gets random weights, a bias of the head is dropped.
+        astray = sorted({*loading["missing_keys"], *(k for k in loading["unexpected_keys"] if k.startswith("score"))})
+        if astray:
+            raise ConfigError(f"{path}: weights that do not fit a {type(model).__name__}: {', '.join(astray[:3])}")
         self.model: Any = model.to(self.device).eval()
         check(self.model)
         self.positions = int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30)

@@ -344,3 +344,10 @@ def test_a_model_that_mixes_tokens_elsewhere_is_refused(tmp_path: Path) -> None:
     transformers.Gemma2ForCausalLM(config).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match="gemma2"):
         HfPolicy(tmp_path, device="cpu")
+
+
+def test_a_policy_is_not_taken_for_a_value_model(folder: Path, value: HfValue) -> None:
+    with pytest.raises(ConfigError, match=r"score\.weight"):
+        HfValue(folder, device="cpu")
+    with pytest.raises(ConfigError, match=r"lm_head\.weight"):
+        HfPolicy(value.model.config._name_or_path, device="cpu")
