@@ -183,13 +183,29 @@ class _Run(Generic[T]):
             self.done.put_nowait(error)
 
 
+def _checked(name: str, call: Call, reply: Reply | RolloutError) -> Reply | RolloutError:
+    """The reply, if it has the form the call asks for: a malformed one is the lane's fault, not the search's."""
+    if isinstance(reply, RolloutError):
+        return reply
+    match call:
+        case Generate(n=wanted):
+            fits = len(reply) <= wanted
+        case Execute(codes=items) | Score(prefixes=items) | Verify(answers=items):
+            wanted, fits = len(items), len(reply) == len(items)
+    if not fits:
+        return RolloutError(name, f"a reply of {len(reply)} items where {wanted} were asked for")
+    if isinstance(call, Score) and not all(isinstance(item, float) and -1 <= item <= 1 for item in reply):
+        return RolloutError(name, "a score that is not a number between -1 and 1")
+    return reply
+
+
 async def _ask(name: str, lane: Lane, tickets: list[Ticket]) -> Sequence[Reply | RolloutError]:
     """A batch's replies; when the worker fails as a whole, each ticket is asked alone and keeps its own error."""
     try:
         replies = await lane.worker(tickets)
         if len(replies) != len(tickets):
             raise RolloutError(name, f"{len(replies)} replies to {len(tickets)} calls")
-        return replies
+        return [_checked(name, ticket.call, reply) for ticket, reply in zip(tickets, replies, strict=True)]
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

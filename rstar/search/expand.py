@@ -7,7 +7,7 @@ from rstar.core.execution import TIMEOUTS, Status, StepResult
 from rstar.core.tree import Terminal, Tree
 from rstar.errors import RolloutError
 from rstar.search.calls import Generate, Search, Seeds, execute, generate
-from rstar.text.grammar import STOPS, Kind, Segment
+from rstar.text.grammar import END_CODE, STOPS, Kind, Segment
 from rstar.text.prompts import Prompts
 
 
@@ -48,7 +48,8 @@ def expand(tree: Tree, at: int, prompts: Prompts, sample: Sample, seeds: Seeds) 
     yield from _run(tree, at, born, prompts)
     for child in born:
         node = tree.nodes[child]
-        if node.terminal is None and node.depth >= sample.max_depth:
+        # A block of code that has ended may still be answered, one level deeper.
+        if node.terminal is None and node.depth >= sample.max_depth and END_CODE not in node.text:
             node.terminal = Terminal.MAX_DEPTH
     return born
 

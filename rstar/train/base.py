@@ -48,6 +48,9 @@ def make_base(cfg: TinyModelConfig, texts: Iterable[str], seed: int, out: Path) 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(shape)
+        # Adam's first steps move every row of the table alike. Rows of the usual 0.02 are soon all but equal, and the
+        # model can no longer tell one number from another, let alone copy it; rows of length 1 stay apart.
+        torch.nn.init.normal_(model.model.embed_tokens.weight, std=cfg.hidden**-0.5)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 
