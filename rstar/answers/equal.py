@@ -1,5 +1,6 @@
 """Compares two answers by what they are: leaves by value, lists as lists, sets as sets, no kind as another."""
 
+import re
 from collections.abc import Sequence
 from itertools import islice
 
@@ -91,9 +92,14 @@ def _rule(answer: Answer) -> str:
 
 
 def _opaque(opaque: Opaque, other: Answer) -> Sameness:
-    if isinstance(other, Opaque) and squash(opaque.text) == squash(other.text) and opaque.text:
+    if isinstance(other, Opaque) and opaque.text and _unspaced(opaque.text) == _unspaced(other.text):
         return Sameness(True, "text")
     return Sameness(None, opaque.reason)
+
+
+def _unspaced(text: str) -> str:
+    """Without the spaces behind commas, unless they tell a list from thousands."""
+    return re.sub(r",\s+(?!\d{3})", ",", squash(text))
 
 
 def _unwrapping(a: Answer, b: Answer, compat: bool) -> Sameness | None:

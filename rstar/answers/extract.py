@@ -17,7 +17,7 @@ _HASHES = re.compile(r"^\s*####\s*(.+?)\s*$", re.MULTILINE)
 _PHRASE = re.compile(
     r"(?:final answer\s*(?:is|:|=)"
     r"|(?:the|our|my|so|therefore,?|thus,?|hence,?)\s+(?:correct\s+|required\s+)?answers?\s*(?:is|are|:|=)"
-    r"|answer\s*(?:is\b|are\b|:)|答案\s*(?:是|为|為|：|:))\s*:?\s*",
+    r"|answer\s*(?:is\b|are\b|:)|答案\s*(?:是|为|為|：|:))\s*[:：]?\s*",
     re.IGNORECASE,
 )
 _BARE_ANSWER = re.compile(r"^\s*(?:#+\s*)?\**answer\**\s*:?\s+", re.IGNORECASE)
@@ -45,7 +45,7 @@ def extract(text: str) -> str | None:
     minerva = list(_MINERVA.finditer(text))
     if minerva and (not boxes or minerva[-1].start() > boxes[-1].end):
         inner = minerva[-1].group(1).strip()
-        return extract(inner) or inner
+        return extract(inner) or _first_clause(inner) or None
     if boxes:
         return _joined(text, boxes)
     if _BOX.search(text):

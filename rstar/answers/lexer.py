@@ -65,6 +65,8 @@ _PUNCTUATION = {"+": "+", "-": "-", "*": "*", "/": "/", "^": "^", "!": "!", "(":
 _NUMBER = re.compile(
     r"(?P<sign>)(?P<whole>\d{1,3}(?:\{,\}\d{3})+|\d+|(?=\.\d))(?:\.(?P<part>\d*))?(?:[eE](?P<power>[+-]?\d{1,5})(?![\d.]))?"
 )
+_FLOAT = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?"
+_PYTHON_COMPLEX = re.compile(rf"\s*\(\s*-?{_FLOAT}\s*[+-]\s*{_FLOAT}j\s*\)\s*")  # a bare 4j is a symbol
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{(\d+)\}")
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
 _WORD = re.compile(r"[A-Za-z]+")
@@ -88,7 +90,7 @@ def tokens(text: str) -> list[Token]:
         if char.isspace():
             at += 1
         elif char.isdigit() or (char == "." and text[at + 1 : at + 2].isdigit()):
-            at = _numeral(text, at, found, vectors)
+            at = _numeral(text, at, found)
         elif char == "\\":
             at = _command(text, at, found)
         elif char.isalpha():
@@ -105,7 +107,7 @@ def tokens(text: str) -> list[Token]:
     return found
 
 
-def _numeral(text: str, at: int, found: list[Token], vectors: bool) -> int:
+def _numeral(text: str, at: int, found: list[Token]) -> int:
     repeating = _REPEATING.match(text, at)
     if repeating is not None:
         whole, part, period = repeating.groups()
@@ -123,7 +125,7 @@ def _numeral(text: str, at: int, found: list[Token], vectors: bool) -> int:
         raise Unreadable("a lone point")
     found.append(Token("num", match.group(), parsed.value, parsed.digits))
     end = match.end()
-    if text[end : end + 1] == "j" and not vectors and not text[end + 1 : end + 2].isalnum():  # Python's 4j
+    if text[end : end + 1] == "j" and _PYTHON_COMPLEX.fullmatch(text):
         found.append(Token("const", "i"))
         end += 1
     return end

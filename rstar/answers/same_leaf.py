@@ -60,7 +60,9 @@ def same_clocks(a: Clock, b: Clock) -> Sameness:
 def same_ratios(a: Ratio, b: Ratio, compat: bool) -> Sameness:
     """`2:4` is `1:2`; texts that may be times of day as well must agree as times too."""
     if len(a.parts) != len(b.parts):
-        return same_clocks(a.clock, b.clock) if a.clock is not None and b.clock is not None else Sameness(False, "ratio")
+        return (
+            same_clocks(a.clock, b.clock) if a.clock is not None and b.clock is not None else Sameness(False, "ratio")
+        )
     if any(same_value(part, number(0)).equal is not False for part in (*a.parts, *b.parts)):
         return Sameness(True if a == b else None, "ratio")  # with a zero, products no longer tell ratios apart
     verdicts = []
