@@ -7,55 +7,96 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from rstar.config.run import merge
+from rstar.config.run import SHARED, merge
 from rstar.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def load(kind: type[Model], sources: Sequence[str | Path], under: dict[str, Any] | None = None) -> Model:
-    """A validated config from files and overrides in any order: `a.yaml b.yaml search.rollouts=32`.
+    """A validated config from files and overrides: `a.yaml b.yaml search.rollouts=32`.
 
-    A source with an equals sign is an override, its value read as YAML; all others are files. `under` is what they are
-    laid over. Raises ConfigError.
+    A source with an equals sign is an override, its value read as YAML; all others are files. Overrides are laid over
+    all files, wherever they stand; `under` is what everything is laid over. Raises ConfigError.
     """
     data: dict[str, Any] = under or {}
-    files: list[str] = []
-    for source in sources:
-        text = str(source)
-        if "=" in text and not Path(text).is_file():
-            _override(data, text)
-        else:
-            data = merge(data, _file(Path(text)))
-            files.append(text)
+    texts = [str(source) for source in sources]
+    overrides = [text for text in texts if "=" in text and not Path(text).is_file()]
+    files = [text for text in texts if text not in overrides]
+    for text in files:
+        data = merge(data, _file(Path(text)))
+    for text in overrides:
+        _override(data, text)
     return validate(kind, data, " + ".join(files) or "the command line")
 
 
 def validate(kind: type[Model], data: Any, where: str) -> Model:
-    """`data` as a `kind`. Raises ConfigError with the first wrong field, its full path and the reason."""
+    """`data` as a `kind`. Raises ConfigError with the first wrong fields, their full paths and the reasons."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors()[:5]]
-        raise ConfigError(f"{where}: " + "; ".join(lines)) from error
+        found = error.errors()
+        # A list with a wrong item also counts as too short: only the innermost error says something.
+        inner = [item for item in found if not any(_is_inside(other, item) for other in found)]
+        lines = dict.fromkeys(_explain(item, data) for item in inner)
+        raise ConfigError(f"{where}: " + "; ".join(list(lines)[:5])) from error
 
 
-def _explain(item: Any) -> str:
-    path = ".".join(str(part) for part in item["loc"])
+def _is_inside(item: Any, outer: Any) -> bool:
+    size = len(outer["loc"])
+    return len(item["loc"]) > size and bool(item["loc"][:size] == outer["loc"])
+
+
+def _explain(item: Any, data: Any) -> str:
+    path = _written(item["loc"], data)
+    if item["type"] == "value_error":
+        return f"{path}: {item['ctx']['error']}" if path else str(item["ctx"]["error"])
     if item["type"] == "extra_forbidden":
         return f"{path} is not a setting (see docs/config.md for all of them)"
+    if item["type"] == "union_tag_not_found":
+        return f"{path}.kind is missing"
     if item["type"] == "missing":
         return f"{path} is missing"
     got = "" if isinstance(item["input"], dict) else f", not {item['input']!r}"
     return f"{path}: {item['msg']}{got}"
 
 
-def _file(path: Path) -> dict[str, Any]:
+def _written(location: Sequence[int | str], data: Any) -> str:
+    """A location as people write it: without the kinds of unions, and at the top where it stands for all rounds."""
+    names, found = _walk(location, data)
+    if location[:1] == ("rounds",) and len(location) > 2 and location[2] in SHARED and not found:
+        names, _ = _walk(location[2:], data)
+    return ".".join(names)
+
+
+def _walk(location: Sequence[int | str], data: Any) -> tuple[list[str], bool]:
+    """The names on the way to a location, and whether `data` has it."""
+    names: list[str] = []
+    at, found, tagged = data, True, False
+    for part in location:
+        if isinstance(at, dict) and part not in at and part == at.get("kind") and not tagged:
+            tagged = True
+            continue
+        names.append(str(part))
+        tagged = False
+        try:
+            at = at[part]
+        except (KeyError, IndexError, TypeError):
+            at, found = None, False
+    return names, found
+
+
+def _file(path: Path, within: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A file's settings, laid over those of the files that its `include` names (relative to it)."""
+    if path.resolve() in within:
+        raise ConfigError(f"{path}: include: the file includes itself")
     own = _read(path)
     under: dict[str, Any] = {}
-    for name in own.pop("include", None) or ():
-        under = merge(under, _file(path.parent / str(name)))
+    names = own.pop("include", None) or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path}: include: a list of file names is expected, not {names!r}")
+    for name in names:
+        under = merge(under, _file(path.parent / name, (*within, path.resolve())))
     merged = merge(under, own)
     assert isinstance(merged, dict)
     return merged

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rstar.config.base import Config
 
@@ -31,6 +31,12 @@ class TinyModelConfig(Config):
     dtype: Literal["float32", "float64"] = "float64"
     """Of search and evaluation. In float64 a sample does not depend on what else was in its batch, so a resumed run
     equals an undisturbed one; training is always float32."""
+
+    @model_validator(mode="after")
+    def _has_even_heads(self) -> "TinyModelConfig":
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden = {self.hidden} must be an even multiple of heads = {self.heads}")
+        return self
 
 
 class HubModelConfig(Config):

@@ -158,7 +158,8 @@ class RunConfig(Config):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Names the run and its folder."""
-    seed: int = 1
+    seed: int = Field(1, ge=0, le=4_000_000)
+    """Of searches, training and drawn problems. (Training seeds are made from it and must fit into 32 bits.)"""
     problems: ProblemsConfig = WordsProblemsConfig()
     bootstrap: BootstrapConfig = TeacherConfig()
     grammar: GrammarConfig = GrammarConfig()
@@ -185,6 +186,15 @@ class RunConfig(Config):
             return data
         shared = {key: data[key] for key in SHARED if key in data}
         return {**data, "rounds": [merge(shared, one or {}) for one in data["rounds"]]}
+
+    @model_validator(mode="after")
+    def _has_a_ppm_to_search_by(self) -> "RunConfig":
+        for number, one in enumerate(self.rounds):
+            if one.search.annotation == "ppm" and (number == 0 or self.rounds[number - 1].ppm is None):
+                raise ValueError(
+                    f"rounds.{number}.search.annotation: there is no PPM before round {number + 1}; use `terminal`"
+                )
+        return self
 
 
 def merge(under: Any, over: Any) -> Any:
