@@ -1,0 +1,84 @@
+"""Every file that is shipped can be run, and the page of settings is that of the code."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+import yaml
+
+from rstar.config import describe
+from rstar.config.load import load, validate
+from rstar.config.run import RunConfig
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "configs").rglob("*.yaml"))
+RUNS = [path for path in FILES if "name" in (yaml.safe_load(path.read_text(encoding="utf-8")) or {})]
+LAID_OVER = [path for path in FILES if path.parent.name == "models"]
+NEEDED = {
+    "word-problems": [
+        "problems.train=train.jsonl",
+        "problems.test=test.jsonl",
+        "bootstrap.demonstrations=worked.jsonl",
+    ],
+    "math": ["problems.train=train.jsonl", "problems.test=test.jsonl"],
+}
+"""What people must say on the command line."""
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+def shipped(path: Path) -> RunConfig:
+    return load(RunConfig, [path, *NEEDED.get(path.stem, [])])
+
+
+@pytest.mark.parametrize("path", RUNS, ids=name)
+def test_a_shipped_run_is_valid_and_named_after_its_file(path):
+    assert shipped(path).name == path.stem
+
+
+@pytest.mark.parametrize("path", RUNS, ids=name)
+def test_a_resolved_config_loads_back_to_the_same(path):
+    cfg = shipped(path)
+    stored = orjson.loads(orjson.dumps(cfg.model_dump(mode="json")))
+    again = validate(RunConfig, stored, "run.json")
+    assert again == cfg
+    assert again.model_dump(mode="json") == stored
+
+
+@pytest.mark.parametrize("path", LAID_OVER, ids=name)
+def test_a_model_is_laid_over_a_run(path):
+    cfg = load(RunConfig, [ROOT / "configs" / "math.yaml", path, *NEEDED["math"]])
+    assert cfg.model.kind == "hub"
+    assert cfg.model.path == yaml.safe_load(path.read_text(encoding="utf-8"))["model"]["path"]
+
+
+def test_every_other_shipped_file_is_included_somewhere():
+    included = {
+        (path.parent / other).resolve()
+        for path in FILES
+        for other in yaml.safe_load(path.read_text()).get("include", [])
+    }
+    assert {path.resolve() for path in FILES} == {p.resolve() for p in (*RUNS, *LAID_OVER)} | included
+    assert len(RUNS) >= 5
+
+
+def test_files_that_shipped_runs_name_are_there():
+    for path in RUNS:
+        examples = getattr(shipped(path).bootstrap, "examples", None)
+        assert examples is None or (ROOT / examples).is_file()
+
+
+def test_the_page_of_settings_is_that_of_the_code():
+    page = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+    assert page == describe.page(), "docs/config.md is out of date: make docs"
+
+
+def test_the_page_names_every_setting_and_its_default():
+    page = describe.page()
+    assert "| `rollouts` | int | `16` | Root-to-terminal passes" in page
+    assert "| `train` | Path | required |" in page
+    for section in ("`model` with `kind: hub`", "`search`", "`evaluate`", "`sandbox.limits`", "`policy.augment`"):
+        assert section in page, section
+    assert "PydanticUndefined" not in page
