@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any, Literal
 
 from rstar.core.execution import ROOT_STATE, StateId, Status, StepResult
-from rstar.errors import SandboxUnavailable
 from rstar.sandbox.config import SandboxConfig
 from rstar.sandbox.link import BrokerLost, Link
 from rstar.sandbox.wire import STATUSES, digest
@@ -206,11 +205,11 @@ class Sandbox:
                 if not left:
                     return
                 self._stats.retries += len(left)
-        except SandboxUnavailable as failure:
+        except Exception as failure:  # of whatever kind: those who wait must hear of it
             for state in left:
                 future = self._flying.pop(state)
                 if not future.done():
-                    future.set_exception(SandboxUnavailable(str(failure)))
+                    future.set_exception(failure)
         finally:
             for state in left:
                 lonely = self._flying.pop(state, None)

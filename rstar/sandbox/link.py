@@ -77,7 +77,7 @@ class Link:
             here = str(Path(__file__).resolve().parents[2])
             command = [sys.executable, "-S", "-s", "-P", "-B", "-c", BOOT, here, str(theirs.fileno())]
             self._process = subprocess.Popen(
-                command, env=ENVIRONMENT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+                command, env=_environment(), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, cwd="/", start_new_session=True,
             )  # fmt: skip
         ours.setblocking(False)
@@ -216,6 +216,11 @@ def _pids() -> float:
         if text.isdigit():
             bounds.append(float(text))
     return min(bounds)
+
+
+def _environment() -> dict[str, str]:
+    """What the broker and its nodes have in theirs: nothing of ours but what the interpreter may need to load."""
+    return ENVIRONMENT | {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 
 
 def _cores() -> int:

@@ -3,13 +3,24 @@
 import os
 import time
 from _socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
-from collections import deque
+from collections import OrderedDict, deque
+from itertools import islice
 from signal import SIGKILL, SIGXCPU
 
 from rstar.sandbox.wire import CODE, HAS_ERROR, HAS_VALUE, LOST_CHANNEL, RESULT, TRUNCATED
 
 ROOT = "root"
 OK, INFRA = CODE["ok"], CODE["infra"]
+
+SAMPLE = 8
+"""Eviction looks at this many of the least recently used states."""
+
+
+NOBODY = -2
+"""The request of a job that rebuilds an evicted state."""
+
+Result = tuple[int, str, str | None, str | None, bool, float, float, int]
+"""status, stdout, value, error, truncated, CPU seconds, seconds, steps replayed for it."""
 
 
 class Job:
@@ -77,6 +88,12 @@ def channel_pair() -> tuple[socket, socket]:
     return ours, theirs
 
 
+def cheapest(live: OrderedDict[str, Node]) -> Node | None:
+    """Of the least recently used states that are idle and not wanted, the one that costs least to rebuild."""
+    idle = (node for state, node in live.items() if state != ROOT and not node.births and not node.wanted)
+    return min(islice(idle, SAMPLE), key=lambda node: node.cost, default=None)
+
+
 def parse(message: bytes, nonce: bytes) -> tuple[int, str, str | None, str | None, bool, float] | None:
     """The node's report; None when it is not one."""
     if len(message) < RESULT.size:
@@ -117,8 +134,8 @@ def wait(pid: int, patient: bool) -> tuple[int, float, bool]:
             time.sleep(0.001)
         kill(pid)
         _, status, usage = os.wait4(pid, 0)
-    except ChildProcessError:
-        return 0, 0.0, False
+    except ChildProcessError:  # ended as a stray
+        return SIGKILL, 0.0, False
     return status, usage.ru_utime + usage.ru_stime, patient
 
 
@@ -152,6 +169,31 @@ def waited(pid: int) -> float:
             return int(file.read().split()[1]) / 1e9
     except (OSError, IndexError):
         return 0.0
+
+
+def own_children() -> set[int]:
+    """The pids of this process's children; empty where the kernel does not list them."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return {int(pid) for pid in file.read().split()}
+    except FileNotFoundError:
+        return set()
+
+
+def end_strays(known: set[int]) -> None:
+    """Kill and wait for every child whose pid is not in `known`."""
+    for pid in own_children() - known:
+        kill(pid)
+        os.waitpid(pid, 0)
+
+
+def wait_for_all() -> None:
+    """Wait until no child is left."""
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
 
 
 def kill(pid: int) -> None:

@@ -11,35 +11,32 @@ from typing import Any
 from rstar.sandbox.process import (
     HIDING,
     INFRA,
+    NOBODY,
     OK,
     ROOT,
     Job,
     Node,
+    Result,
     cause_of_death,
     channel_pair,
+    cheapest,
     cpu_clock,
+    end_strays,
     kill,
+    own_children,
     parse,
     short_of_memory,
     wait,
+    wait_for_all,
     waited,
 )
 from rstar.sandbox.wire import CODE, FORK, FORKED, MAX_RESULT, RUN, RUN_HEAD, digest
-
-NOBODY = -2
-"""The request of a job that rebuilds an evicted state."""
 
 MEMORY_CHECK = 32
 """The machine's memory is looked at after so many forks."""
 
 STARVED = 10
 """A step that the machine keeps waiting for this many wall limits is given up as infra."""
-
-SAMPLE = 8
-"""Eviction looks at this many of the least recently used states and takes the one that is cheapest to rebuild."""
-
-Result = tuple[int, str, str | None, str | None, bool, float, float, int]
-"""status, stdout, value, error, truncated, CPU seconds, seconds, steps replayed for it."""
 
 
 class Tree:
@@ -62,8 +59,6 @@ class Tree:
         self.finished: deque[tuple[Job, Result]] = deque()
         self.forks = self.evictions = self.replays = 0
 
-    # -- what the broker calls -------------------------------------------------------------------------------------
-
     def plant(self, pid: int, sock: socket) -> None:
         """Make the zygote the root."""
         root = Node(pid, sock, None)
@@ -82,7 +77,6 @@ class Tree:
         job.source = self.live[state]
         job.source.wanted += 1
         self.pending.append(job)
-        self._dispatch()
 
     def submit_after(self, job: Job, parent: str, chain: list[tuple[str, str, int]]) -> None:
         """Queue a step whose parent is not live: `chain` holds (state, code, digest) from the root to it."""
@@ -125,20 +119,20 @@ class Tree:
             self._replied(node, message)
 
     def patience(self) -> float:
-        """Seconds until some running step must be looked at; -1 when nothing runs."""
+        """Seconds until some running step must be looked at; 0 when one can start, -1 when there is nothing to do."""
+        if self.pending and len(self.running) < self.slots:
+            return 0
         if not self.running:
             return -1
-        now = time.monotonic()
-        return max(0.0, min(node.check_at for node in self.running) - now)
+        return max(0.0, min(node.check_at for node in self.running) - time.monotonic())
 
     def tick(self) -> None:
-        """Enforce the clock."""
-        if not self.running:
-            return
+        """Enforce the clock, and start what has been waiting."""
         now = time.monotonic()
         for node in list(self.running):
             if now >= node.check_at:
                 self._check(node, now)
+        self._dispatch()
 
     def drop(self, states: list[str]) -> None:
         """End these states' processes, where they are live."""
@@ -151,22 +145,13 @@ class Tree:
 
     def fell(self) -> None:
         """The end: kill every node and wait for them."""
-        for node in self.by_fd.values():
-            if node.pid:
-                kill(node.pid)
-        for node in self.by_fd.values():
-            node.sock.close()
-        while True:
-            try:
-                os.wait()
-            except ChildProcessError:
-                return
+        for pid in own_children() | {node.pid for node in self.by_fd.values() if node.pid}:
+            kill(pid)
+        wait_for_all()
 
     def counters(self) -> tuple[int, int, int, int, float]:
         """Live states, forks, evictions, replayed steps, the broker's own CPU seconds."""
         return len(self.live) - 1, self.forks, self.evictions, self.replays, time.process_time()
-
-    # -- starting steps --------------------------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
         while self.pending and len(self.running) < self.slots:
@@ -190,9 +175,8 @@ class Tree:
         if parent.state is not None:
             self.live.move_to_end(parent.state)
         node.cost = parent.cost
-        fd = ours.fileno()
-        self.by_fd[fd] = node
-        self.poll.register(fd, EPOLLIN)
+        self.by_fd[ours.fileno()] = node
+        self.poll.register(ours.fileno(), EPOLLIN)
         self.running[node] = None
         self._instruct(node)
         try:
@@ -221,8 +205,6 @@ class Tree:
             node.sock.send(RUN_HEAD.pack(RUN, keep, node.nonce) + code.encode("utf-8", "surrogatepass"))
         except OSError:  # it died since; the end of its channel tells
             node.check_at = node.started
-
-    # -- hearing from nodes ----------------------------------------------------------------------------------------
 
     def _born(self, parent: Node, message: bytes) -> None:
         node = parent.births.popleft()
@@ -286,15 +268,14 @@ class Tree:
         if kept and job.state not in self.live:
             node.state = job.state
             self.live[job.state] = node
-        elif kept:
-            self._retire(node)
+        else:
+            self._discard(node)  # it is about to exit by itself; this makes sure
         if expected is not None:
             self._rebuilt(job, None)
         else:
             self.finished.append((job, (status, stdout, value, error, truncated, cpu, wall, job.replayed)))
         if kept:
             self._make_room()  # after the steps that wait for a rebuilt state have claimed it
-        self._dispatch()
 
     def _tampered(self, node: Node) -> None:
         self._verdict(node, CODE["tampered"], "the step wrote to the sandbox's own channel")
@@ -311,6 +292,8 @@ class Tree:
             return
         self._forget(node)
         status, cpu, hid = wait(node.pid, patient=node.job is not None)
+        if node.births:  # one may have been forked and not confirmed; an innocent newborn is run again
+            end_strays({other.pid for other in self.by_fd.values()})
         if node.state is not None:
             del self.live[node.state]
             if node.state == ROOT:
@@ -324,7 +307,6 @@ class Tree:
         if node.job is not None:
             node.cost += cpu
             self._verdict(node, *(HIDING if hid else cause_of_death(status, node.pid)))
-        self._dispatch()
 
     def _check(self, node: Node, now: float) -> None:
         """A running step's time may be up. What it waited for the processor is the machine's doing, not the step's."""
@@ -352,12 +334,12 @@ class Tree:
             return
         self._discard(node)
 
-    # -- ending nodes ----------------------------------------------------------------------------------------------
-
     def _verdict(self, node: Node, status: int, error: str) -> None:
         job, node.job = node.job, None
         self.running.pop(node, None)
         if job is not None:
+            if node.step < len(job.chain) and status != INFRA:
+                status, error = CODE["nondeterministic"], f"replaying a step of the prefix failed: {error}"
             cpu = cpu_clock(node.pid) - node.cpu_from if node.pid else 0.0
             wall = time.monotonic() - node.started
             self._answer(job, status, error, max(cpu, 0.0), wall)
@@ -387,16 +369,7 @@ class Tree:
 
     def _evict(self) -> bool:
         """End the cheapest of the least recently used idle states; False when there is none."""
-        best = None
-        seen = 0
-        for state, node in self.live.items():
-            if state == ROOT or node.births or node.wanted:
-                continue
-            if best is None or node.cost < best.cost:
-                best = node
-            seen += 1
-            if seen == SAMPLE:
-                break
+        best = cheapest(self.live)
         if best is None or best.state is None:
             return False
         del self.live[best.state]
