@@ -41,6 +41,7 @@ from rstar.answers.same_leaf import (
     same_ratios,
 )
 from rstar.answers.scalar import Sameness, same_value
+from rstar.answers.units import is_known
 from rstar.core.verdict import Verdict
 
 
@@ -344,8 +345,16 @@ def _assignments(a: Assignments, b: Assignments, compat: bool) -> Sameness:
 def _in_order(a: Sequence[Answer], b: Sequence[Answer], compat: bool, rule: str) -> Sameness:
     if len(a) != len(b):
         return Sameness(False, rule)
-    verdicts = [equal(left, right, compat).equal for left, right in zip(a, b, strict=True)]
+    verdicts = []
+    for left, right in zip(a, b, strict=True):
+        verdict = equal(left, right, compat).equal
+        bracketed = rule in ("tuple", "matrix")  # in which a unit on one side only is rather a slip
+        verdicts.append(None if verdict and bracketed and _has_loose_unit(left) != _has_loose_unit(right) else verdict)
     return Sameness(False if False in verdicts else None if None in verdicts else True, rule)
+
+
+def _has_loose_unit(answer: Answer) -> bool:
+    return isinstance(answer, Quantity) and (answer.unit == "%" or not is_known(answer.unit))
 
 
 def _unordered(a: Sequence[Answer], b: Sequence[Answer], compat: bool, rule: str) -> Sameness:

@@ -9,6 +9,7 @@ __all__ = ["Unreadable", "read_expression"]
 
 _MAX_DEPTH = 120
 _APPLIED = frozenset("fghFGH")  # letters that, before a bracket, mean a function and not a factor
+_SIGNS = ("+", "-", "pm", "mp")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _ONE_ARGUMENT_STOPS = frozenset(
     {"*", "/", "+", "-", ")", "]", "}", "|", "^", "!", ",", "end", "pm", "mp", "over", "choose"}
@@ -68,11 +69,13 @@ class _Parser:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise Unreadable("too deep")
-        terms = []
-        sign = self._accept("+", "-", "pm", "mp")
-        terms.append(_signed(sign, self.term()))
-        while (sign := self._accept("+", "-", "pm", "mp")) is not None:
+        terms: list[Node] = []
+        sign = self._accept(*_SIGNS)
+        while sign is not None or not terms:
+            if sign is not None and sign.kind == "+" and self.kind == "-":
+                raise Unreadable("+- may mean either sign")
             terms.append(_signed(sign, self.term()))
+            sign = self._accept(*_SIGNS)
         self._depth -= 1
         return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
 
@@ -204,10 +207,10 @@ class _Parser:
         whole = Node("num", value=token.value, digits=token.digits)
         if simple or not token.text.isdigit():
             return whole
-        mixed = self._mixed_part()
+        mixed = self._mixed_part(whole.value)
         return whole if mixed is None else number(whole.value + mixed)
 
-    def _mixed_part(self) -> Fraction | None:
+    def _mixed_part(self, whole: Fraction) -> Fraction | None:
         """The fraction of a mixed number: `3\\frac{1}{2}` or `3 1/2`."""
         if self.kind == "cmd" and self.token.text == "frac":
             mark = self._at
@@ -218,7 +221,7 @@ class _Parser:
             except Unreadable:
                 top = bottom = Node("sym")
             if top.op == bottom.op == "num" and top.value.denominator == bottom.value.denominator == 1:
-                if not 0 < top.value < bottom.value or self.kind == "^":
+                if not 0 < top.value < bottom.value or whole == 0 or self.kind == "^":
                     raise Unreadable("a whole number before an improper fraction")
                 return top.value / bottom.value
             self._at = mark

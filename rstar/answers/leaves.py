@@ -18,7 +18,9 @@ _CLOCK = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*\"?\s*([ap])?\.?\s*(?:(?<=[ap])m|(?<=[ap]\.)\s*m|(?<=[ap]\. )m)?\.?\s*\"?",
     re.IGNORECASE,
 )
-_BASED = re.compile(r"\(?\s*([0-9A-Z]+)\s*\)?\s*_\s*\{?\s*\"?\s*\(?\s*(\d{1,2}|[a-z]+)\s*\)?\s*\"?\s*\}?")
+_DIGITS = r"(?:\(\s*[0-9A-Z]+\s*\)|[0-9A-Z]+)"
+_BASE = r"(?:\(\s*(?:\d{1,2}|[a-z]+)\s*\)|\"?(?:\d{1,2}|[a-z]+)\"?)"
+_BASED = re.compile(rf"({_DIGITS})\s*_\s*(?:\{{\s*({_BASE})\s*\}}|({_BASE}))")
 _BASE_WORDS = re.compile(r"([0-9]+)\s*\"?\s*(?:\(?in )?base\s*-?\s*(\d{1,2}|[a-z]+)\s*\)?\"?")
 _WORDY = re.compile(r"[^\W\d_][^\W\d_]+")
 _CURRENCY = re.compile(r"([-+]?)\s*\\currency\{(\w+)\}\s*([-+]?.+)", re.DOTALL)
@@ -93,7 +95,7 @@ def _based(text: str) -> Answer | None:
     match = _BASED.fullmatch(text) or _BASE_WORDS.fullmatch(text)
     if match is None:
         return None
-    digits, written = match.groups()
+    digits, written = (group.strip('()" ') for group in match.groups() if group is not None)
     base = int(written) if written.isdigit() else number_in_words(written)
     if base is None or not 2 <= base <= 36 or not any(char.isdigit() for char in digits):
         return Opaque(text, "base") if digits.isdigit() else None

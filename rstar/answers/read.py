@@ -122,8 +122,7 @@ def _several(text: str, depth: int) -> Answer | None:
 
 
 def _pieces(text: str) -> list[str]:
-    parts = [piece for part in split.cut_words(text, "and") for piece in split.cut_commas(part.strip(" ,"))]
-    return [part for part in parts if part.strip()]
+    return [piece for part in split.cut_words(text, "and") for piece in split.cut_commas(part.rstrip(" ,").strip())]
 
 
 def _members(parts: list[str], depth: int) -> tuple[Answer, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from rstar.answers.kinds import Answer, Combined, Group, Known, Many, Member, Quantity, Relation, Scalar
 from rstar.answers.scalar import constant
 from rstar.answers.tree import Node
+from rstar.answers.units import is_known
 from rstar.answers.value import Evaluator, TooLarge, Undefined
 
 _DPS = 60
@@ -91,6 +92,8 @@ def _interval(group: Group) -> Piece:
 def _end(member: Answer) -> Fraction:
     if not isinstance(member, Scalar | Quantity):
         raise NotASet("an end that is no number")
+    if isinstance(member, Quantity) and (member.unit == "%" or not is_known(member.unit)):
+        raise NotASet("an end with a unit")
     node, sign = member.node, 1
     while node.op == "neg":
         node, sign = node.args[0], -sign
