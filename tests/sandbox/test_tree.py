@@ -38,6 +38,31 @@ def test_concurrent_requests_share_one_execution(bare: Box) -> None:
     assert sum(result.cached for result in results) == 4
 
 
+def test_a_cancelled_caller_does_not_spoil_the_step_for_others(bare: Box) -> None:
+    code = "import time\ntime.sleep(0.3)\n'late'"
+
+    async def run() -> StepResult:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(bare.sandbox.run(ROOT_STATE, code), 0.05)
+        return await bare.sandbox.run(ROOT_STATE, code)
+
+    result = bare.runner.run(run())
+    assert (result.value, result.cached) == ("'late'", True)
+
+
+def test_leaving_while_steps_run_ends_them() -> None:
+    async def main() -> None:
+        async with Sandbox(SandboxConfig(preload=(), limits=QUICK)) as sandbox:
+            running = asyncio.ensure_future(sandbox.run(ROOT_STATE, "import time\ntime.sleep(1.5)"))
+            await asyncio.sleep(0.2)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    began = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - began < 1.4
+
+
 def test_unknown_and_failed_parents_are_refused(bare: Box) -> None:
     with pytest.raises(KeyError, match="unknown"):
         bare.run("1", "no such state")
