@@ -11,7 +11,7 @@ class SamplingConfig(Config):
     """How steps are sampled; every strategy has these."""
 
     max_depth: int = Field(16, ge=1)
-    """Steps on a path at most; a deeper candidate ends with `max_depth`."""
+    """Steps of code on a path at most; a deeper candidate ends with `max_depth`."""
     max_tokens: int = Field(512, ge=1)
     """Tokens of one step at most; a longer one is unparsable."""
 

@@ -48,7 +48,7 @@ SMALL = MctsConfig(rollouts=5, candidates=4, max_depth=6)
 
 CASES = {
     "greedy": Case(GreedyConfig(max_depth=8)),
-    "greedy-boxed-hidden": Case(GreedyConfig(max_depth=8), BOXED, hidden=True),
+    "greedy-boxed-hidden": Case(GreedyConfig(max_depth=5), BOXED, hidden=True),
     "mcts-terminal": Case(SMALL),
     "mcts-terminal-boxed": Case(SMALL, BOXED),
     "mcts-terminal-hidden": Case(SMALL, hidden=True),
