@@ -28,6 +28,8 @@ class ProblemSets:
 
 def make(cfg: RunConfig) -> ProblemSets:
     """Draw or read all problems of a run. Raises InputError or ConfigError on what is wrong with them."""
+    if cfg.grammar.answer == "boxed" and not isinstance(cfg.bootstrap, ModelBootstrapConfig):
+        raise ConfigError("grammar.answer: a teacher or demonstrations write no box behind their code; use `printed`")
     match cfg.problems:
         case WordsProblemsConfig():
             sets = _words(cfg, cfg.problems)
