@@ -281,7 +281,7 @@ def _unlike(a: Answer, b: Answer, compat: bool) -> Sameness | None:
             relation = _as_relation(a)
             return same_relation(relation, b) if relation is not None else Sameness(None, "named")
         case (Choice() | Words() | Based(), _) if not isinstance(b, Known):
-            return Sameness(None if isinstance(a, Choice | Based) or isinstance(b, Choice) else False, "kind")
+            return Sameness(None if isinstance(a, Choice | Based) or isinstance(b, Choice | Based) else False, "kind")
         case Ratio(), Scalar() if len(a.parts) == 2:
             return Sameness(None, "ratio")
         case Many(), Scalar() | Quantity():
@@ -360,6 +360,9 @@ def _has_loose_unit(answer: Answer) -> bool:
 def _unordered(a: Sequence[Answer], b: Sequence[Answer], compat: bool, rule: str) -> Sameness:
     if len(a) != len(b):
         return Sameness(False, rule)
+    with_unit = {sum(map(_has_loose_unit, members)) for members in (a, b)}
+    if len(with_unit) > 1 and len(a) not in with_unit:
+        return Sameness(None, "unit")  # a unit on some members of one side only is rather a slip
     left_over = list(b)
     undecided = False
     for member in a:

