@@ -171,6 +171,15 @@ def waited(pid: int) -> float:
         return 0.0
 
 
+def runnable(pid: int) -> bool:
+    """Does the process run, or wait for a processor? The wait that it is in is not yet in `waited`."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2][:1] == b"R"
+    except OSError:
+        return False
+
+
 def own_children() -> set[int]:
     """The pids of this process's children; empty where the kernel does not list them."""
     try:

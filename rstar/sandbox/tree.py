@@ -25,6 +25,7 @@ from rstar.sandbox.process import (
     kill,
     own_children,
     parse,
+    runnable,
     short_of_memory,
     wait,
     wait_for_all,
@@ -35,8 +36,8 @@ from rstar.sandbox.wire import CODE, FORK, FORKED, MAX_RESULT, RUN, RUN_HEAD, di
 MEMORY_CHECK = 32
 """The machine's memory is looked at after so many forks."""
 
-STARVED = 10
-"""A step that the machine keeps waiting for this many wall limits is given up as infra."""
+STARVED_S = 60.0
+"""A step that the machine keeps waiting for so long beyond its wall limit is given up as infra."""
 
 
 class Tree:
@@ -240,11 +241,8 @@ class Tree:
 
     def _replied(self, node: Node, message: bytes) -> None:
         job = node.job
-        if job is None:
-            self._tampered(node)
-            return
         parsed = parse(message, node.nonce)
-        if parsed is None:
+        if job is None or parsed is None:
             self._tampered(node)
             return
         status, stdout, value, error, truncated, cpu = parsed
@@ -313,7 +311,7 @@ class Tree:
         job = node.job
         if job is None or node.pid == 0:
             node.check_at = now + 0.05
-            if now - node.started > STARVED * self.wall_s:
+            if now - node.started > STARVED_S + self.wall_s:
                 self._verdict(node, INFRA, "the machine did not start the step in time")
                 self._discard(node)
             return
@@ -325,12 +323,12 @@ class Tree:
         own = elapsed - max(0.0, waited(node.pid) - node.waited_from)
         if cpu >= cpu_limit:
             self._verdict(node, CODE["timeout_cpu"], f"TimeoutError: more than {cpu_limit:g} s of CPU time")
-        elif own >= wall_limit:
+        elif own >= wall_limit and not runnable(node.pid):
             self._verdict(node, CODE["timeout_wall"], f"TimeoutError: more than {wall_limit:g} s")
-        elif elapsed >= STARVED * wall_limit:
+        elif elapsed >= STARVED_S + wall_limit:
             self._verdict(node, INFRA, "the machine gave the step no processor time")
         else:
-            node.check_at = now + max(0.002, min(cpu_limit - cpu, wall_limit - own))
+            node.check_at = now + max(0.01, min(cpu_limit - cpu, wall_limit - own))
             return
         self._discard(node)
 
