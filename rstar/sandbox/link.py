@@ -15,6 +15,9 @@ from rstar.sandbox.config import SandboxConfig
 from rstar.sandbox.wire import pack, unpack
 
 CORES_PER_BROKER = 8
+STATES_PER_BROKER = 1024
+"""No more live states than this for one broker unless asked for: beyond it forks slow down and neighbours suffer."""
+
 STOP_S = 10.0
 """Seconds a broker has to end its nodes before it is killed (its nodes then die by themselves)."""
 
@@ -172,7 +175,7 @@ class Link:
         config = self.config
         brokers = self.count(config)
         concurrency = config.concurrency or max(1, _cores() // brokers)
-        total = config.live_states or live_states(len(config.preload))
+        total = config.live_states or min(live_states(len(config.preload)), STATES_PER_BROKER * brokers)
         return {
             "isolation": config.isolation,
             "without": list(self.without),
