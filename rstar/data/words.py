@@ -103,7 +103,8 @@ def read(text: str) -> tuple[str, int, list[tuple[str, int]]]:
 class Teacher:
     """The bootstrap's noisy scripted teacher: it knows the verbs of set K and errs on a share `noise` of the events.
 
-    An error is another shape (7 in 10) or another number. Any other verb gets a random shape.
+    An error is another shape (7 in 10) or another number; at the start, which has no shape, the number alone (3 in 10).
+    Any other verb gets a random shape.
     """
 
     def __init__(self, noise: float = 0.15):
@@ -123,7 +124,8 @@ class Teacher:
         if done > len(events):
             text = Segment(Kind.LAST_STEP, LAST).render()
         elif done == 0:
-            text = Segment(Kind.STEP, _step(f"{name} has {start}", str(start)), first=True).render()
+            value = rng.choice(NUMBERS) if rng.random() < 0.3 * self.noise else start
+            text = Segment(Kind.STEP, _step(f"{name} has {start}", str(value)), first=True).render()
         else:
             verb, n = events[done - 1]
             shape = MEANING[verb] if verb in SETS["K"] else rng.choice(list(SHAPES))
