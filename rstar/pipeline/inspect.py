@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 
 from rstar.config.load import load
-from rstar.config.run import RunConfig
+from rstar.config.run import SHARED, RunConfig, merge
 from rstar.core.tree import Tree
-from rstar.errors import Damaged, InputError
+from rstar.errors import ConfigError, Damaged, InputError
+from rstar.evaluate import report
 from rstar.store import manifest
 from rstar.store.layout import TREES, RunPaths
 from rstar.store.trees import lines, read_trees
@@ -19,9 +20,13 @@ def config(sources: Sequence[str]) -> RunConfig:
     """The config that sources describe: files and overrides, or the folder of a run and overrides."""
     if sources and Path(sources[0]).is_dir():
         folder = Path(sources[0])
-        known = stored_config(folder)
-        place = [f"name={folder.name}", f"runtime.runs={folder.parent}"]
-        return load(RunConfig, [*place, *sources[1:]], under=known)
+        if folder.name in ("", ".."):
+            folder = folder.resolve()
+        for text in sources[1:]:
+            if "=" in text and text.partition("=")[0].partition(".")[0] in SHARED:
+                raise ConfigError(f"{text}: every round of a run is written out; say which one: rounds.0.{text}")
+        place = {"name": folder.name, "runtime": {"runs": str(folder.parent)}}
+        return load(RunConfig, sources[1:], under=merge(stored_config(folder), place))
     return load(RunConfig, sources)
 
 
@@ -102,6 +107,15 @@ def summaries(folder: Path) -> list[dict[str, Any]]:
     if not rounds:
         raise InputError(f"{folder}: no round is finished yet (see `rstar status {folder}`)")
     return rounds
+
+
+def table_row(summary: dict[str, Any]) -> dict[str, str]:
+    """A round's row of the table of rounds as column -> cell, and its coverage by level."""
+    cells = dict(zip(report.COLUMNS, report.rows([summary])[0], strict=True))
+    header, body = report.coverage_rows([summary])
+    for row in body:
+        cells |= {f"coverage of {level}": cell for level, cell in zip(header[1:], row[1:], strict=True)}
+    return cells
 
 
 def problems_of(folder: Path, number: int, stage: str) -> list[dict[str, Any]]:

@@ -26,11 +26,15 @@ def problems(cfg: RunConfig) -> tuple[sets.ProblemSets, Manifest]:
     """The run's problems: made or read once, written into the run, and read from there ever after."""
     folder = paths_of(cfg).problems
     sources = {"problems": cfg.problems, "bootstrap": cfg.bootstrap}
-    recipe = {name: _described(source) for name, source in sources.items()} | {"seed": cfg.seed}
+    found = read(folder)
+    known = found.recipe if found is not None and found.status == "complete" else None
+    recipe = {name: _described(name, source, known) for name, source in sources.items()} | {"seed": cfg.seed}
+    # What is wrong with the problems is found before anything is written.
+    made = sets.make(cfg) if known is None else None
     with stage(folder, "problems", recipe, {}) as it:
         if not it.complete:
             started = time.monotonic()
-            made = sets.make(cfg)
+            made = made or sets.make(cfg)
             files = {
                 "train.jsonl": [_row(p) for p in made.train],
                 "test.jsonl": [_row(p) for p in made.test],
@@ -85,15 +89,20 @@ def checkpoint_files(folder: Path) -> dict[str, int | None]:
     return {str(path.relative_to(folder)): None for path in sorted((folder / CHECKPOINT).rglob("*")) if path.is_file()}
 
 
-def _described(source: Config) -> dict[str, Any]:
-    """What decides which problems there are: files count by their bytes, not by where they lie."""
+def _described(section: str, source: Config, known: dict[str, Any] | None) -> dict[str, Any]:
+    """What decides which problems there are: files count by their bytes, not by where they lie.
+
+    `known` is the recipe of problems that are in the run already; a file that is gone since counts as it did then.
+    """
     fields = source.model_dump(mode="json", exclude={"noise", "path", "dtype", "count"})
     for name, value in source:
         if isinstance(value, Path):
             try:
                 fields[name] = f"sha256:{file_sha256(value)}"
             except OSError as error:
-                raise InputError(f"{name}: {value} cannot be read ({error.strerror})") from error
+                if known is None or name not in known[section]:
+                    raise InputError(f"{section}.{name}: {value} cannot be read ({error.strerror})") from error
+                fields[name] = known[section][name]
     return fields
 
 

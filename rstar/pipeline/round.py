@@ -1,6 +1,8 @@
 """One round, and the evolution that chains rounds: the loop on one screen."""
 
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from rstar.core.problem import Problem
 from rstar.data.demonstrator import Demonstrator
 from rstar.data.jsonl import read_demonstrations
 from rstar.data.words import Teacher
-from rstar.errors import ConfigError, RecipeDrift
+from rstar.errors import ConfigError, InputError, RecipeDrift
 from rstar.evaluate.report import table
 from rstar.pipeline.evaluate import greedy_stage, guided_stage, report_stage, shared_recipe
+from rstar.pipeline.inspect import stored_config
 from rstar.pipeline.prepare import base, content, paths_of, problems, required
 from rstar.pipeline.progress import Progress, silent
 from rstar.pipeline.search import Models, Pass, coverage, grammar_of, search_stage
@@ -22,7 +25,7 @@ from rstar.pipeline.select import select_stage
 from rstar.pipeline.train import control_stage, policy_stage, ppm_stage
 from rstar.store.fingerprint import differences
 from rstar.store.layout import CHECKPOINT, TREES
-from rstar.store.manifest import Manifest, stage, write_atomic
+from rstar.store.manifest import Manifest, begun, stage, write_atomic
 from rstar.store.trees import read_trees
 from rstar.text.prompts import Prompts
 
@@ -45,20 +48,27 @@ def run_round(cfg: RunConfig, number: int, progress: Progress = silent) -> dict[
 
 
 def start(cfg: RunConfig, number: int) -> None:
-    """Write down what is run (run.json, spec.json). Raises RecipeDrift when the run was started with another recipe."""
+    """Write down what is run (run.json, spec.json), once nothing speaks against it.
+
+    Raises InputError on wrong problem files, and RecipeDrift when what is on disk was made with another recipe.
+    """
     if not 1 <= number <= len(cfg.rounds):
         raise ConfigError(f"round {number}: the config has rounds 1 to {len(cfg.rounds)}")
     paths = paths_of(cfg)
-    paths.round(number).folder.mkdir(parents=True, exist_ok=True)
     resolved = cfg.model_dump(mode="json")
-    if paths.run.exists():
-        known = orjson.loads(paths.run.read_bytes())["config"]
-        changed = list(differences(_identity(known), _identity(resolved)))
-        if changed:
-            raise RecipeDrift(
-                f"{paths.run}: this run was started with another recipe: {'; '.join(changed[:8])}. Give the run another"
-                " name (name=...), or remove its folder"
-            )
+    changed = list(_drifted(cfg))
+    if paths.run.exists() and begun(paths.base) is not None:
+        changed += differences(_identity(stored_config(paths.folder)), _identity(resolved))
+    if changed:
+        raise RecipeDrift(
+            f"{paths.run}: this run was started with another recipe: {'; '.join(changed[:8])}. Give the run another"
+            " name (name=...), or remove what was made with the old one"
+        )
+    try:
+        problems(cfg)
+        paths.round(number).folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"runtime.runs: {paths.folder} cannot be written to ({error.strerror})") from error
     write_atomic(paths.run, orjson.dumps({"config": resolved}, option=orjson.OPT_INDENT_2))
     spec = cfg.rounds[number - 1].model_dump(mode="json")
     write_atomic(paths.round(number).spec, orjson.dumps(spec, option=orjson.OPT_INDENT_2))
@@ -72,8 +82,6 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
     inputs = {"problems": content(manifest)}
     first = number == 1
     guided = how.search.annotation == "ppm"
-    if first and guided:
-        raise ConfigError("rounds.0.search.annotation: there is no PPM before round 1; use `terminal`")
     if not first:
         earlier = paths.round(number - 1)
         inputs["policy"] = required(earlier.policy).fingerprint
@@ -117,9 +125,14 @@ def train_beside(cfg: RunConfig, number: int, progress: Progress = silent) -> No
     tasks = [ppm_stage]
     if cfg.control and number > 1:
         tasks.append(control_stage)
+    stop = threading.Event()
     with ThreadPoolExecutor(cfg.runtime.parallel_training) as pool:
-        for running in [pool.submit(task, cfg, number, progress) for task in tasks]:
-            running.result()
+        try:
+            for running in [pool.submit(task, cfg, number, progress, stop) for task in tasks]:
+                running.result()
+        except KeyboardInterrupt:
+            stop.set()  # the pool waits for its threads, which would go on to the end of their trainings
+            raise
 
 
 def evaluate(cfg: RunConfig, number: int, progress: Progress = silent) -> None:
@@ -159,7 +172,37 @@ def _learned(cfg: RunConfig, number: int, guided: bool) -> Models:
     return Models(earlier.policy / CHECKPOINT, ppm, cfg.model.dtype)
 
 
+def _drifted(cfg: RunConfig) -> Iterator[str]:
+    """Settings of rounds that are not those with which the stages on disk were made."""
+    for number, one in enumerate(cfg.rounds, start=1):
+        paths = paths_of(cfg).round(number)
+        settings = one.model_dump(mode="json")
+        for folder, names in (
+            (paths.search, {"search": "search", "retry": "retry"}),
+            (paths.select, {"select": "select"}),
+            (paths.policy, {"policy": "sft"}),
+            (paths.ppm, {"ppm": "ppm"}),
+        ):
+            found = begun(folder)
+            if found is None:
+                continue
+            for name, theirs in names.items():
+                old, new = found.recipe[theirs], settings[name]
+                if isinstance(old, dict) and isinstance(new, dict):
+                    new = {key: new.get(key) for key in old}  # a recipe leaves out what cannot change a result
+                if new is not None or found.status == "complete":
+                    yield from differences(old, new, f"rounds.{number - 1}.{name}")
+
+
 def _identity(resolved: dict[str, Any]) -> dict[str, Any]:
-    """What of a config is the recipe. The number of rounds may grow, and sections laid under rounds are in them."""
-    skip = ("engine", "runtime", "sandbox", "search", "retry", "select", "policy", "ppm", "rounds", "name")
-    return {name: value for name, value in resolved.items() if name not in skip}
+    """What of a config is the recipe, rounds aside; their sections are compared with the stages on disk.
+
+    Problem files count by their bytes, which the `problems` stage compares, and not by where they lie.
+    """
+    skip = ("engine", "runtime", "search", "retry", "select", "policy", "ppm", "rounds", "name")
+    files = ("train", "test", "demonstrations", "examples")
+    runtime = ("workers", "concurrency", "live_states", "keep")
+    kept = {name: value for name, value in resolved.items() if name not in skip}
+    for name, left_out in (("problems", files), ("bootstrap", files), ("sandbox", runtime)):
+        kept[name] = {key: value for key, value in kept[name].items() if key not in left_out}
+    return kept

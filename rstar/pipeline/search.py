@@ -119,7 +119,9 @@ async def _search_stage(
             asked = unsolved(it.folder / TREES, problems, before=one.attempt)
             store = TreeStore(it.folder / TREES, [p.id for p in asked], f"pass-{one.attempt}")
             stack.callback(store.close)
-            owed = set(store.owed())
+            # What failed in an earlier pass is not searched again once the next has begun: its problems are settled.
+            settled = any((it.folder / TREES).glob(f"pass-{one.attempt + 1}-*"))
+            owed = set() if settled else set(store.owed())
             name = label if one.attempt == 0 else f"{label}, retry {one.attempt}"
             progress(name, len(store.done), len(asked))
             if owed:

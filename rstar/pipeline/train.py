@@ -1,5 +1,6 @@
 """The training stages of a round: policy, PPM and the control twin, each a process of its own."""
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def policy_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest:
     return _sft(cfg, number, how, paths.round(number).select, start, paths.round(number).policy, "policy", progress)
 
 
-def control_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest:
+def control_stage(cfg: RunConfig, number: int, progress: Progress, stop: threading.Event | None = None) -> Manifest:
     """The control: as many optimizer steps as this round's policy had, on the bootstrap data alone.
 
     Round 1's control is its policy. Whatever later rounds gain over this twin is not plain optimisation.
@@ -34,10 +35,10 @@ def control_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest:
     steps = int(required(paths.round(number).policy).metrics["steps"])
     how = cfg.rounds[number - 1].policy.model_copy(update={"steps": steps})
     start = _start(cfg, number, how, "control" if number > 2 else "policy")
-    return _sft(cfg, number, how, paths.round(1).select, start, paths.round(number).control, "control", progress)
+    return _sft(cfg, number, how, paths.round(1).select, start, paths.round(number).control, "control", progress, stop)
 
 
-def ppm_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest | None:
+def ppm_stage(cfg: RunConfig, number: int, progress: Progress, stop: threading.Event | None = None) -> Manifest | None:
     """The process preference model of round `number`, started from its policy; None where the round has none."""
     how = cfg.rounds[number - 1].ppm
     if how is None:
@@ -54,7 +55,7 @@ def ppm_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest | Non
     with stage(paths.ppm, "ppm", recipe, inputs) as it:
         if not it.complete:
             common = _common(cfg, number, "ppm", paths.select / PAIRS, paths.policy, paths.ppm)
-            _train(it, cfg, PpmJob(config=how, **common), f"round {number} ppm", progress)
+            _train(it, cfg, PpmJob(config=how, **common), f"round {number} ppm", progress, stop)
         return it.manifest
 
 
@@ -67,6 +68,7 @@ def _sft(
     folder: Path,
     name: str,
     progress: Progress,
+    stop: threading.Event | None = None,
 ) -> Manifest:
     data = required(selected)
     if not data.metrics["sft_rows"]:
@@ -79,11 +81,13 @@ def _sft(
     with stage(folder, name, recipe, inputs) as it:
         if not it.complete:
             common = _common(cfg, number, name, selected / SFT, start, folder)
-            _train(it, cfg, SftJob(config=how, **common), f"round {number} {name}", progress)
+            _train(it, cfg, SftJob(config=how, **common), f"round {number} {name}", progress, stop)
         return it.manifest
 
 
-def _train(it: Stage, cfg: RunConfig, job: SftJob | PpmJob, label: str, progress: Progress) -> None:
+def _train(
+    it: Stage, cfg: RunConfig, job: SftJob | PpmJob, label: str, progress: Progress, stop: threading.Event | None
+) -> None:
     """Run the job, unless its checkpoint is there already: a process killed before the manifest was sealed."""
     started = time.monotonic()
     if job.out.exists():
@@ -94,6 +98,7 @@ def _train(it: Stage, cfg: RunConfig, job: SftJob | PpmJob, label: str, progress
             devices=cfg.runtime.devices,
             on_progress=lambda done, of, loss: progress(label, done, of),
             log=it.folder / "train.log",
+            stop=stop,
         )
     it.finish(checkpoint_files(it.folder), _kept(metrics), time.monotonic() - started)
 

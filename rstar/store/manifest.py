@@ -78,8 +78,8 @@ def stage(
     """Open the stage in `folder` and hold its lock.
 
     No manifest: an open one is written. The same fingerprint: what is there is resumed, or reused when complete.
-    Another fingerprint: RecipeDrift, naming the fields. Waits up to `wait_s` seconds for another process that holds the
-    lock, then raises StageFailed.
+    Another fingerprint: RecipeDrift, naming the fields, unless nothing had been made yet. Waits up to `wait_s` seconds
+    for another process that holds the lock, then raises StageFailed.
     """
     # Through JSON and back, so that what is compared is what a file can hold.
     recipe = json.loads(json.dumps(recipe))
@@ -87,7 +87,7 @@ def stage(
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder, wait_s):
         found = read(folder)
-        if found is None:
+        if found is None or (found.fingerprint != identity and begun(folder) is None):
             found = Manifest(
                 stage=name,
                 fingerprint=identity,
@@ -117,6 +117,14 @@ def read(folder: Path) -> Manifest | None:
         return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise Damaged(f"{path}: not a manifest ({error.errors()[0]['msg']})") from error
+
+
+def begun(folder: Path) -> Manifest | None:
+    """The manifest of a stage that holds something: a finished one, or an open one with files of its own."""
+    found = read(folder)
+    if found is None or found.status == "complete":
+        return found
+    return found if any(path.name not in (NAME, ".lock") for path in folder.iterdir()) else None
 
 
 def check(folder: Path) -> list[str]:
