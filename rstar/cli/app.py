@@ -6,7 +6,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
-import orjson
 import typer
 
 from rstar import __version__
@@ -186,6 +185,8 @@ def report(
     else:
         if not out.parent.is_dir():
             raise InputError(f"--out: there is no folder {out.parent}")
+        if out.is_dir():
+            raise InputError(f"--out: {out} is a folder, not a file")
         write_atomic(out, table(run.name, rounds).encode())
 
 
@@ -267,6 +268,6 @@ def main() -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
-    except orjson.JSONEncodeError as error:
-        screen.err.print(f"rstar: cannot be written as JSON: {error}")
+    except OSError as error:
+        screen.err.print(f"rstar: {error}", markup=False, highlight=False)
         raise SystemExit(1) from None

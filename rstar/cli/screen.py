@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
 
+from rstar.errors import RstarError
 from rstar.pipeline.progress import Progress as Report
 from rstar.pipeline.progress import silent
 
@@ -95,5 +96,9 @@ def table(header: Sequence[str], body: Sequence[Sequence[str]], title: str | Non
 
 def json_line(value: Any) -> None:
     """One JSON line on standard output."""
-    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+    try:
+        line = orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise RstarError(f"cannot be written as JSON: {error}") from error
+    sys.stdout.buffer.write(line + b"\n")
     sys.stdout.flush()
