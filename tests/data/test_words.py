@@ -156,6 +156,19 @@ def test_the_share_of_errors_is_about_the_noise(noise):
     assert wrong / total == pytest.approx(noise * slips, abs=0.037)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.5, 1.0])
+def test_at_the_start_only_the_number_may_be_wrong(noise):
+    wrong = total = 0
+    for problem in KNOWN[:30]:
+        name, start, _ = words.read(problem.text)
+        right = f"<code>\n# {name} has {start}\nx = {start}\n{END_STEP}"
+        replies = ask(words.Teacher(noise), problem, n=100, seed=total)
+        wrong += sum(reply != right for reply in replies)
+        total += len(replies)
+        assert {re.sub(r"x = \d+", f"x = {start}", reply) for reply in replies} == {right}
+    assert wrong / total == pytest.approx(0.3 * noise * (1 - 1 / len(words.NUMBERS)), abs=0.034)
+
+
 def test_verbs_it_does_not_know_get_any_shape():
     problem = next(p for p in EVERY if p.level == "L3" and len(words.read(p.text)[2]) == 1)
     first = ask(words.Teacher(0.0), problem)[0]
