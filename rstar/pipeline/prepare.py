@@ -49,13 +49,13 @@ def problems(cfg: RunConfig) -> tuple[sets.ProblemSets, Manifest]:
 
 def base(cfg: RunConfig) -> Manifest:
     """The base model: a tiny one from random weights with a tokenizer of the run's text, or one from the hub."""
-    from rstar.train.base import prepare  # torch is imported where a model is made, not where a run is described
-
     made, manifest = problems(cfg)
     folder = paths_of(cfg).base
     recipe = {"model": cfg.model.model_dump(mode="json"), "seed": cfg.seed}
     with stage(folder, "base", recipe, {"problems": content(manifest)}) as it:
         if not it.complete:
+            from rstar.train.base import prepare  # torch is imported where a model is made, not where one is reused
+
             started = time.monotonic()
             prepare(cfg.model, corpus(made), cfg.seed, folder / CHECKPOINT)
             it.finish(checkpoint_files(folder), {}, _since(started))
