@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
+_LONGEST_SENTENCE = 300
 _GAP_WORDS = 5  # boxes may be joined by a few words that end in "and": "\boxed{1} papers and \boxed{2} bins"
 _JOINT = re.compile(r"(?:\\\s|\\quad|\\qquad|\\[,;:!()\[\]]|\\text\s*\{\s*(?:,?\s*and)?\s*\}|\band\b|[\s$,;&~]|\\\\)*")
 _WORDY_JOINT = re.compile(r"[^\n.!?\\<>=]{0,60}?\band\W{0,8}")
 _TEXT = re.compile(r"\\(?:text|textrm|mathrm|mbox)\s*\{([^{}]*)\}")
 _NEGATIVE = re.compile(r"\b(?:no|not|or|nor|but|instead|than|wrong|reject\w*|false)\b", re.IGNORECASE)
 
-_MINERVA = re.compile(r"final answer is:?\s*(.+?)\.?\s*I hope", re.IGNORECASE | re.DOTALL)
-_TAGGED = re.compile(r"<answer>\s*(.*?)\s*(?:</answer>|<end_of_answer>)", re.DOTALL)
-_HASHES = re.compile(r"^\s*####\s*(.+?)\s*$", re.MULTILINE)
+_HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)$", re.MULTILINE)
+_MINERVA, _HOPE = "final answer is", "i hope"  # "The final answer is X. I hope it is correct."
 _PHRASE = re.compile(
     r"(?:final answer\s*(?:is|:|=)"
     r"|(?:the|our|my|so|therefore,?|thus,?|hence,?)\s+(?:correct\s+|required\s+)?answers?\s*(?:is|are|:|=)"
@@ -26,6 +26,9 @@ _SENTENCE_END = re.compile(r"\.(?=\s|$)|。|\n|<\||(?<=[a-z])[!](?=\s|$)")
 _CHAT_TAIL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|?>.*\Z|<end_of_\w+>.*\Z", re.DOTALL)
 _PRELIMINARY = re.compile(r"^.{0,120}?\b(?:is|are|be|equals?|of)\s*:?\s*(?=[$\d\-+\\(\[{])", re.IGNORECASE | re.DOTALL)
 
+_TAG, _TAG_ENDS = "<answer>", ("</answer>", "<end_of_answer>")
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+_ONE_TOKEN = re.compile(r"[^\s{}$\\.,;]+")
 _TELLING = frozenset(
     str.split("therefore thus hence so we find get have obtain that the a solution answer result value is are")
 )
@@ -42,20 +45,26 @@ def extract(text: str) -> str | None:
     """The final answer written in `text`, or None where it names none. Whatever precedes `</think>` is not searched."""
     text = text.rsplit("</think>", 1)[-1]
     boxes = list(_boxes(text))
-    minerva = list(_MINERVA.finditer(text))
-    if minerva and (not boxes or minerva[-1].start() > boxes[-1].end):
-        inner = minerva[-1].group(1).strip()
+    lower = text.lower()
+    hope = lower.rfind(_HOPE)
+    start = lower.rfind(_MINERVA, 0, hope) if hope > 0 else -1
+    if start >= 0 and (not boxes or start > boxes[-1].end):
+        inner = text[start + len(_MINERVA) : hope].strip(" :").removesuffix(".").strip()
         return extract(inner) or _first_clause(inner) or None
     if boxes:
         return _joined(text, boxes)
     if _BOX.search(text):
         return None  # an unclosed box is a response that was cut short
-    tagged = _TAGGED.findall(text)
-    if tagged:
-        return extract(tagged[-1]) or tagged[-1] or None
+    last_end = max(text.rfind(end) for end in _TAG_ENDS)
+    tag = text.rfind(_TAG, 0, max(last_end, 0))
+    if tag >= 0:
+        inner = text[tag + len(_TAG) : last_end]
+        for end in _TAG_ENDS:
+            inner = inner.partition(end)[0]
+        return extract(inner) or inner.strip() or None
     hashes = _HASHES.findall(text)
     if hashes:
-        return str(hashes[-1])
+        return str(hashes[-1]).strip()
     return _phrased(text)
 
 
@@ -72,39 +81,34 @@ def answer_text(text: str) -> str:
 
 def _boxes(text: str) -> Iterator[_Box]:
     """Outermost complete boxes, left to right; `\\boxed 3` holds one token."""
+    closings = _closings(text)
     at = 0
     while (match := _BOX.search(text, at)) is not None:
         start = match.end()
         if text[start : start + 1] == "{":
-            end = _closing(text, start)
+            end = closings.get(start)
             if end is None:
                 at = start
                 continue
             yield _Box(match.start(), end + 1, text[start + 1 : end].strip())
             at = end + 1
         else:
-            token = re.match(r"[^\s{}$\\.,;]+", text[start:])
+            token = _ONE_TOKEN.match(text, start)
             if token is not None:
-                yield _Box(match.start(), start + token.end(), token.group())
+                yield _Box(match.start(), token.end(), token.group())
             at = start + 1
 
 
-def _closing(text: str, opening: int) -> int | None:
-    depth = 0
-    at = opening
-    while at < len(text):
-        char = text[at]
-        if char == "\\":
-            at += 2
-            continue
-        if char == "{":
-            depth += 1
-        elif char == "}":
-            depth -= 1
-            if depth == 0:
-                return at
-        at += 1
-    return None
+def _closings(text: str) -> dict[int, int]:
+    """The place of the closing brace of every brace that is closed; one pass, whatever a model repeats."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for match in _BRACES.finditer(text):
+        if match.group() == "{":
+            opened.append(match.start())
+        elif match.group() == "}" and opened:
+            found[opened.pop()] = match.start()
+    return found
 
 
 def _joined(text: str, boxes: list[_Box]) -> str:
@@ -158,8 +162,8 @@ def _first_clause(rest: str) -> str:
 
 def _only_formula(text: str) -> str | None:
     """The formula of a sentence that holds exactly one: "Therefore $x \\ge 5$ is the solution." """
-    formulas = list(_MATHS.finditer(text))
-    if len(formulas) != 1 or len(text) > 300:
+    formulas = list(_MATHS.finditer(text)) if len(text) <= _LONGEST_SENTENCE else []
+    if len(formulas) != 1:
         return None
     match = formulas[0]
     before, after = text[: match.start()], text[match.end() :]

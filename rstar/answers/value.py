@@ -14,6 +14,7 @@ from rstar.answers.tree import Node
 _MAX_BITS = 200_000
 _MAX_FACTORIAL = 2_000
 _MAX_RANGE = 1_000  # terms of a sum or product that is added up
+_MAX_STEPS = 20_000  # of one evaluation: sums inside sums
 _MAX_LOG2 = 100_000  # of any number
 _KEPT_CONTEXTS = 32
 
@@ -52,6 +53,7 @@ class Evaluator:
         self.peak = 0.0
         self.trough = 0.0
         self.opaque = False
+        self._steps = 0
 
     def value(self, node: Node) -> Any:
         """A Fraction, or an mpmath real or complex number. Raises Undefined, TooLarge."""
@@ -72,6 +74,9 @@ class Evaluator:
         return value
 
     def _value(self, node: Node) -> Any:
+        self._steps += 1
+        if self._steps > _MAX_STEPS:
+            raise TooLarge("too many steps")
         result = self._operate(node)
         if isinstance(result, Fraction):
             if result.numerator.bit_length() + result.denominator.bit_length() > _MAX_BITS:

@@ -1,5 +1,7 @@
 """Where the answer stands in a response."""
 
+import time
+
 import pytest
 
 from rstar.answers import extract
@@ -53,3 +55,25 @@ def test_a_text_without_marks_is_graded_as_it_stands() -> None:
 
 def test_an_unclosed_box_is_no_answer() -> None:
     assert answer_text(r"so \boxed{12") == ""
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        r"\boxed{",
+        r"\boxed{1} and ",
+        "final answer is ",
+        "<answer>",
+        "\n",
+        "####\n",
+        "$",
+        "the answer is ",
+        "{",
+        "(",
+        " ",
+    ],
+)
+def test_a_model_that_repeats_itself_costs_no_time(part: str) -> None:
+    start = time.perf_counter()
+    answer_text(part * (100_000 // len(part)))
+    assert time.perf_counter() - start < 2
