@@ -255,6 +255,10 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+STOPPED = 130
+"""What typer exits with on Ctrl-C."""
+
+
 def main() -> None:
     """The entry point: known errors are one line on standard error, with their exit code."""
     signal.signal(signal.SIGTERM, _stop)
@@ -263,9 +267,10 @@ def main() -> None:
     except RstarError as error:
         screen.err.print(f"rstar: {error}", markup=False, highlight=False)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        screen.err.print("rstar: stopped; the same command goes on from here")
-        raise SystemExit(130) from None
+    except SystemExit as ended:
+        if ended.code == STOPPED:
+            screen.err.print("rstar: stopped; the same command goes on from here")
+        raise
     except BrokenPipeError:
         raise SystemExit(0) from None
     except OSError as error:
