@@ -43,6 +43,8 @@ def test_a_base_has_tied_embeddings_and_the_asked_shape(base: Path) -> None:
     assert model.get_input_embeddings().weight.shape == (len(AutoTokenizer.from_pretrained(base)), TINY.hidden)
     assert model.config.max_position_embeddings == TINY.context
     assert model.config.pad_token_id is not None
+    rows = model.get_input_embeddings().weight.norm(dim=1)
+    assert rows.mean().item() == pytest.approx(1, abs=0.1)
 
 
 def test_heads_must_divide_the_width(tmp_path: Path) -> None:
