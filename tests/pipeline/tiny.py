@@ -22,7 +22,8 @@ name: tiny
 problems: {kind: files, train: train.jsonl, test: test.jsonl}
 bootstrap: {kind: demonstrations, demonstrations: worked.jsonl, noise: 0.3}
 grammar: {answer: printed}
-model: {kind: tiny, hidden: 32, layers: 2, heads: 2, ffn: 64, context: 128, tokenizer: {numbers: whole}}
+model: {kind: tiny, hidden: 32, layers: 2, heads: 2, ffn: 64, context: 128, rope_theta: 1.0e+4,
+  tokenizer: {numbers: whole}}
 search: {rollouts: 4, candidates: 4, max_depth: 5, max_tokens: 16}
 select: {pool: newest}
 policy: {batch: 16, micro_batch: 16, steps: 80, optimizer: muon, lr: 1.0e-2, max_length: 128}
