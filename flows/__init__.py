@@ -1,0 +1,1 @@
+"""Rounds under Prefect: flows, their artifacts, and one command that brings everything up."""

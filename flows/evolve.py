@@ -1,0 +1,54 @@
+"""All rounds in order, each a run of its own deployment: its own process, and nothing left in memory between two."""
+
+from datetime import UTC, datetime
+from typing import cast
+
+from prefect import flow
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.runtime import flow_run
+
+from flows import artifacts
+from rstar.errors import StageFailed
+from rstar.pipeline import inspect
+
+ROUNDS = 4
+"""Deployments round-1 to round-4; later rounds go through the last one, with their own number."""
+
+
+@flow(name="evolve", persist_result=False)
+def evolve_flow(config: list[str] = ["configs/demo.yaml"]) -> None:  # noqa: B006 (Prefect reads the default)
+    """Run every round of an evolution, one after another.
+
+    `prefect flow-run retry` of this run goes on behind its finished rounds; a new run looks at every round again, and
+    each finds its finished stages on disk.
+
+    Args:
+        config: config files and overrides KEY.KEY=VALUE, as `rstar evolve` takes them
+    """
+    cfg = inspect.config(config)
+    for number in range(1, len(cfg.rounds) + 1):
+        _round(config, number)
+    artifacts.rounds_so_far(cfg)
+
+
+def _round(config: list[str], number: int) -> None:
+    """Start a round, or find the one that an earlier try of this run started, and wait for its end.
+
+    A key gives the run that was first started with it back, a failed one too: so each try of this run has its own keys.
+    """
+    asked = datetime.now(UTC)
+    for attempt in range(max(1, flow_run.run_count)):
+        waited = run_deployment(
+            f"round/round-{min(number, ROUNDS)}",
+            parameters={"config": config, "round_number": number},
+            idempotency_key=f"{flow_run.id}-round-{number}-{attempt}",
+            timeout=None,
+            poll_interval=2,
+        )
+        run = cast(FlowRun, waited)
+        if run.state is not None and run.state.is_completed():
+            return
+        if run.created is None or run.created >= asked:
+            break  # not an earlier try's
+    raise StageFailed(f"round {number} did not finish: see its run {run.name} ({run.id})")

@@ -1,0 +1,106 @@
+"""A folder that looks like a fresh checkout: the project's files by links, nothing run yet, nobody's settings."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+class Checkout:
+    """Commands run in it see no Prefect setting but those of its pyproject.toml."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir()
+        for name in ("pyproject.toml", "configs", "flows", "rstar"):
+            (folder / name).symlink_to(ROOT / name)
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        self.env |= {"HOME": str(folder), "PATH": f"{BIN}:{self.env['PATH']}"}
+        self.log = folder / "up.log"
+
+    def run(self, *command: str, timeout_s: float = 240) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end."""
+        return subprocess.run(
+            command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+
+    def python(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return self.run(sys.executable, *arguments)
+
+    def up(self, *options: str) -> "subprocess.Popen[bytes]":
+        """Start the supervisor and wait until it says that all is ready."""
+        with self.log.open("wb") as sink:
+            started = subprocess.Popen(
+                [sys.executable, "-m", "flows.up", *options],
+                cwd=self.folder,
+                env=self.env,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        until(lambda: "Prefect is up" in self.said() or started.poll() is not None, 240)
+        assert started.poll() is None, self.said()
+        return started
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def start(self, *arguments: str) -> str:
+        """`prefect deployment run ARGUMENTS`; returns the run's id."""
+        done = self.run("prefect", "deployment", "run", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found = re.search(r"UUID: (\S+)", done.stdout)
+        assert found is not None, done.stdout
+        return found.group(1)
+
+    def processes(self, words: str = "") -> list[psutil.Process]:
+        """Living processes that work in this folder or say so in their environment or command line."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                command = " ".join(process.cmdline())
+                clues = [process.cwd(), command, *process.environ().values()]
+                alive = process.status() != psutil.STATUS_ZOMBIE
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+            if alive and words in command and any(str(self.folder) in clue for clue in clues):
+                found.append(process)
+        return found
+
+    def kill(self, words: str) -> None:
+        """kill -9 of the processes with these words in their command line; there must be one."""
+        found = self.processes(words)
+        assert found, f"no process with {words!r}"
+        for process in found:
+            process.send_signal(signal.SIGKILL)
+        psutil.wait_procs(found, timeout=10)
+
+    def kill_all(self) -> None:
+        """Whatever a failed test has left."""
+        while found := self.processes():
+            for process in found:
+                process.kill()
+            psutil.wait_procs(found, timeout=10)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(true: Callable[[], bool], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        time.sleep(0.02)
