@@ -73,9 +73,14 @@ def test_pair_accuracy_by_hand():
 
 def test_labels_come_from_the_outcome_and_not_from_the_q_values_of_the_search():
     tree = problem()
-    grow(tree, "right", -1.0, "right", score=0.8)
-    grow(tree, "wrong", 1.0, "wrong", score=-0.8)
-    assert pair_accuracy([tree]) == {"step": Rate(1, 1), "answer": Rate(1, 1)}
+    mixed = grow(tree, "m;", 0.9, score=0.9)
+    grow(tree, "1", 1.0, "right", mixed)
+    grow(tree, "2", -1.0, "wrong", mixed)
+    sure = grow(tree, "s;", -0.9, score=-0.9)
+    grow(tree, "3", 1.0, "right", sure)
+    grow(tree, "4", -1.0, "wrong", score=0.0)
+    # By outcome `s` (Q = 1) is chosen before `m` (Q = 0), and its score is below that of the wrong step.
+    assert pair_accuracy([tree], most=1) == {"step": Rate(0, 1), "answer": Rate(0, 0)}
 
 
 def test_equal_scores_are_wrong_and_missing_ones_are_not_counted():
