@@ -6,7 +6,7 @@ from itertools import islice
 
 from rstar.answers.exact import squash
 from rstar.answers.expression import Unreadable, read_expression
-from rstar.answers.grade import Mode
+from rstar.answers.grade import Library, Mode
 from rstar.answers.guard import refusal
 from rstar.answers.kinds import (
     Answer,
@@ -44,9 +44,15 @@ from rstar.answers.scalar import Sameness, same_value
 from rstar.answers.units import is_known
 from rstar.core.verdict import Verdict
 
+_NOT_UNDERSTOOD = frozenset({"unreadable", "opaque", "undefined"})
 
-def judge(gold: str, candidate: str, mode: Mode) -> tuple[Verdict, str]:
-    """The verdict and its rule for two answers (already extracted)."""
+
+def judge(gold: str, candidate: str, mode: Mode, library: Library | None = None) -> tuple[Verdict, str]:
+    """The verdict and its rule for two answers (already extracted).
+
+    Asks `library` about what is not understood, in compat mode about all that is not equal; never
+    behind a guard or veto.
+    """
     for text in (gold, candidate):
         refused = refusal(text)
         if refused:
@@ -57,9 +63,18 @@ def judge(gold: str, candidate: str, mode: Mode) -> tuple[Verdict, str]:
     if squash(left) == squash(right):
         return Verdict.EQUIVALENT, "text"
     same = equal(read(gold), read(candidate), mode == "compat")
+    open_to_library = same.rule in _NOT_UNDERSTOOD or (mode == "compat" and not same.equal and not _vetoed(same))
+    if library is not None and open_to_library:
+        found = library(left, right, mode)
+        if found is not None:
+            return found
     if same.equal is None:
         return Verdict.UNVERIFIABLE, same.rule
     return Verdict.EQUIVALENT if same.equal else Verdict.DIFFERENT, same.rule
+
+
+def _vetoed(same: Sameness) -> bool:
+    return same.rule == "ellipsis" or same.rule.startswith("guard:")
 
 
 def equal(a: Answer, b: Answer, compat: bool = False) -> Sameness:

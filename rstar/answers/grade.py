@@ -1,5 +1,6 @@
 """Decides whether a candidate equals the gold answer: pure, synchronous, cheapest question first."""
 
+from collections.abc import Callable
 from time import perf_counter
 from typing import Literal
 
@@ -8,20 +9,23 @@ from rstar.answers.extract import answer_text
 from rstar.core.verdict import Judgement, Verdict
 
 Mode = Literal["strict", "compat"]
+Library = Callable[[str, str, Mode], tuple[Verdict, str] | None]
 
 
-def compare(gold: str, candidate: str, mode: Mode = "strict") -> Judgement:
+def compare(gold: str, candidate: str, mode: Mode = "strict", library: Library | None = None) -> Judgement:
     """Whether `candidate` (an answer, or a response that holds one) equals `gold`; runs nothing it reads.
 
     `strict` is for training: exact. `compat` accepts in addition what the published graders do: a relative error of
-    1e-4 and a factor of 100 for percentages. A pair may take seconds here; `Grader` bounds it. Raises nothing.
+    1e-4 and a factor of 100 for percentages. `library` is asked last (`rstar.answers.library.ask`, which may hang:
+    only a killable process should pass it); it decides integrals and the like, and in compat mode whatever math-verify
+    accepts. A pair may take seconds here; `Grader` bounds it. Raises nothing.
     """
     start = perf_counter()
     found = quick(gold, candidate, mode)
     if found is None:
         from rstar.answers.equal import judge  # the parser and its mathematics load on first need
 
-        found = judge(answer_text(gold), answer_text(candidate), mode)
+        found = judge(answer_text(gold), answer_text(candidate), mode, library)
     verdict, rule = found
     return Judgement(verdict, rule, (perf_counter() - start) * 1000)
 

@@ -65,10 +65,20 @@ class Worker:
         return self._process.pid
 
     def judge(self, mode: Mode, gold: str, candidate: str, timeout_s: float) -> Judgement:
-        """The worker's verdict. Raises WorkerLost after `timeout_s` seconds or where the process died."""
+        """The worker's verdict. Raises WorkerLost after `timeout_s` seconds or where the process died.
+
+        Loading the library, once per worker, has a time of its own. Raises GraderUnavailable where that fails.
+        """
         line = json.dumps([mode, gold, candidate]).encode() + b"\n"
         self._write(line, timeout_s)
-        verdict, rule, ms = json.loads(self._read_line(timeout_s))
+        reply = json.loads(self._read_line(timeout_s))
+        if reply[0] == "loading":
+            word, failure, *_ = json.loads(self._read_line(START_TIMEOUT_S))
+            if word != "loaded" or failure:
+                self.kill()
+                raise GraderUnavailable(f"{failure}; check the versions of math-verify, sympy and antlr4")
+            reply = json.loads(self._read_line(timeout_s))
+        verdict, rule, ms = reply
         return Judgement(Verdict(verdict), rule, ms)
 
     def kill(self) -> None:
@@ -136,6 +146,9 @@ class WorkerPool:
                 worker.kill()
                 worker = None
                 return Judgement(Verdict.UNVERIFIABLE, lost.rule, (time.perf_counter() - start) * 1000)
+            except GraderUnavailable:
+                worker = None  # already killed
+                raise
         finally:
             self._give_back(worker)
 

@@ -1,7 +1,8 @@
 """A grading process: reads (mode, gold, candidate) as JSON lines, answers (verdict, rule, ms), exits on end of file.
 
 Started by `rstar.answers.pool` with `python -m rstar.answers.worker MEMORY_BYTES`. Its first line is the outcome of a
-self-test: a grader that cannot tell a dozen known pairs apart must not grade at all.
+self-test: a grader that cannot tell a dozen known pairs apart must not grade at all. Before the first pair that needs
+math-verify it says `loading`, and `loaded` when that is done, since importing takes longer than a pair may.
 """
 
 import json
@@ -10,6 +11,7 @@ import resource
 import sys
 from typing import TextIO
 
+from rstar.answers import library
 from rstar.answers.grade import Mode, compare
 from rstar.core.verdict import Verdict
 
@@ -41,12 +43,30 @@ def self_test() -> str:
     return ""
 
 
+class _Library:
+    """math-verify, loaded on first need and announced to the parent, whose clock stands still meanwhile."""
+
+    def __init__(self, replies: TextIO):
+        self._replies = replies
+        self._loaded = False
+
+    def __call__(self, gold: str, candidate: str, mode: Mode) -> tuple[Verdict, str] | None:
+        if not library.may_decide(gold, candidate, mode):
+            return None
+        if not self._loaded:
+            print(json.dumps(["loading"]), file=self._replies, flush=True)
+            print(json.dumps(["loaded", library.load()]), file=self._replies, flush=True)
+            self._loaded = True
+        return library.ask(gold, candidate, mode)
+
+
 def serve(requests: TextIO, replies: TextIO) -> None:
     """Answers requests until the parent closes its end."""
+    behind = _Library(replies)
     for line in requests:
         mode, gold, candidate = json.loads(line)
         try:
-            judgement = compare(gold, candidate, _mode(mode))
+            judgement = compare(gold, candidate, _mode(mode), behind)
             reply = [judgement.verdict, judgement.rule, judgement.ms]
         except MemoryError:
             reply = [Verdict.UNVERIFIABLE, "memory", 0.0]
