@@ -5,6 +5,7 @@ four new ones, so that some rows are carried over and some replaced. Half of the
 taught, under other ids: what is held out is not the point here, but that some answers are right.
 """
 
+import atexit
 import functools
 import json
 import shutil
@@ -109,6 +110,7 @@ def evolve(folder: Path) -> subprocess.CompletedProcess[str]:
 def evolved() -> Path:
     """The folder of a finished evolution, made once for all tests of this process; nobody writes into it."""
     folder = Path(tempfile.mkdtemp(prefix="rstar-tiny-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     prepare(folder)
     done = evolve(folder)
     (folder / "stdout").write_text(done.stdout)
