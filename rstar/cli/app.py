@@ -130,14 +130,16 @@ def status(run: Run, json: AsJson = False) -> None:
 
 @app.command()
 def check(run: Run, json: AsJson = False) -> None:
-    """Verify every hash and reference of a run. Exits with 4 when something is wrong."""
-    stages, wrong = inspect.check(run)
+    """Verify every hash and reference of a run. Exits with 4 when something is wrong; unfinished is not wrong."""
+    stages, unfinished, wrong = inspect.check(run)
     if json:
-        screen.json_line({"stages": stages, "wrong": wrong})
+        screen.json_line({"stages": stages, "unfinished": unfinished, "wrong": wrong})
     else:
         for line in wrong:
             screen.err.print(line, markup=False, highlight=False)
         screen.out.print(f"{stages} stages, {len(wrong)} problems" + ("" if wrong else ": all is as it was sealed"))
+        for name in unfinished:
+            screen.out.print(f"not finished: {name}", markup=False, highlight=False)
     if wrong:
         raise typer.Exit(4)
 
@@ -263,7 +265,7 @@ def main() -> None:
     """The entry point: known errors are one line on standard error, with their exit code."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        app()
+        app(prog_name="rstar")
     except RstarError as error:
         screen.err.print(f"rstar: {error}", markup=False, highlight=False)
         raise SystemExit(error.exit_code) from None

@@ -73,9 +73,10 @@ def status(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def check(folder: Path) -> tuple[int, list[str]]:
-    """(stages looked at, what is wrong): hashes of every sealed file, fingerprints, and references between stages."""
+def check(folder: Path) -> tuple[int, list[str], list[str]]:
+    """(stages looked at, those not finished, what is wrong): hashes of every sealed file, fingerprints, references."""
     wrong: list[str] = []
+    unfinished: list[str] = []
     known: set[str] = set()
     found = stages(folder)
     for path in found:
@@ -90,9 +91,9 @@ def check(folder: Path) -> tuple[int, list[str]]:
             if name != "problems" and fingerprint not in known:
                 wrong.append(f"{path / manifest.NAME}: its input {name!r} is no stage of this run")
         if its.status == "open":
-            wrong.append(f"{path}: not finished")
+            unfinished.append(str(path.relative_to(folder)))
         known.add(its.fingerprint)
-    return len(found), wrong
+    return len(found), unfinished, wrong
 
 
 def summaries(folder: Path) -> list[dict[str, Any]]:

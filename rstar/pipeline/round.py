@@ -29,6 +29,9 @@ from rstar.store.manifest import Manifest, begun, stage, write_atomic
 from rstar.store.trees import read_trees
 from rstar.text.prompts import Prompts
 
+SEARCHED_BY = {"kind", "noise", "path", "dtype", "count"}
+"""What of the bootstrap decides its search; the rest decides which problems there are."""
+
 
 def evolve(cfg: RunConfig, progress: Progress = silent) -> list[dict[str, Any]]:
     """All rounds in order; finished stages are reused, the interrupted one goes on. Returns the rounds' summaries."""
@@ -91,7 +94,7 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
         "round": number,
         "search": how.search.model_dump(mode="json"),
         "retry": list(how.retry),
-        **({"bootstrap": cfg.bootstrap.model_dump(mode="json", include={"kind", "noise", "count"})} if first else {}),
+        **({"bootstrap": cfg.bootstrap.model_dump(mode="json", include=SEARCHED_BY)} if first else {}),
         **shared_recipe(cfg),
     }
     with stage(paths.round(number).search, "search", recipe, inputs) as it:

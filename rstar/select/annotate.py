@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rstar.core.tree import Node, Tree
+from rstar.core.tree import Node, Terminal, Tree
 from rstar.search.reward import FAILED, REWARDS
 
 
@@ -15,7 +15,8 @@ def terminal_guided(tree: Tree) -> Tree:
     copy = replace(tree, nodes=nodes)
     for at in tree.leaves():
         node = nodes[at]
-        node.reward = REWARDS[node.verdict] if node.verdict is not None else FAILED
+        graded = REWARDS[node.verdict] if node.verdict is not None else 0.0
+        node.reward = graded if node.terminal is Terminal.ANSWERED else FAILED
         copy.back_up(at, node.reward)
     return copy
 

@@ -155,7 +155,7 @@ def test_a_run_killed_ten_times_ends_like_one_that_was_left_alone(tmp_path):
     last = start(tmp_path, 10)
     assert last.wait(timeout=PATIENCE_S) == 0, (tmp_path / "stderr-10").read_text()
     assert keeps(all_trees(run), before)
-    assert inspect.check(run) == (len(tiny.STAGES), [])
+    assert inspect.check(run) == (len(tiny.STAGES), [], [])
     # The kills hit what they were meant to hit.
     assert {"round-1/search", "round-2/search"} <= set(hit)
     assert sum(stage.endswith(("policy", "ppm", "control")) and "eval" not in stage for stage in hit) >= 3
