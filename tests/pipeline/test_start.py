@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -131,4 +132,9 @@ def test_a_stop_ends_trainings_that_run_side_by_side(copy, sign):
 
 
 def trainings(pid: int) -> list[psutil.Process]:
-    return [child for child in psutil.Process(pid).children() if "rstar.train" in child.cmdline()]
+    found = []
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):  # a short-lived child that has ended since, or is a zombie by now
+            if "rstar.train" in child.cmdline():
+                found.append(child)
+    return found
