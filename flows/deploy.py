@@ -1,12 +1,13 @@
 """Make a Prefect server know pool, limit and deployments: a part of `make up`, or alone by `python -m flows.deploy`."""
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from prefect import Flow, get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentScheduleUpdate, GlobalConcurrencyLimitUpdate, WorkPoolCreate
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
@@ -14,9 +15,10 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.schedules import Cron
 from prefect.states import Cancelled, Crashed
 from prefect.workers.process import ProcessWorker
@@ -25,52 +27,74 @@ from flows.evolve import ROUNDS
 from flows.round import LIMIT
 
 POOL = "local"
+EVOLUTIONS = "evolutions"
+"""Queue of the pool for evolutions, which wait for their rounds and so must never fill all places of the worker."""
 NIGHTLY = "0 2 * * *"
 """When `evolve/nightly` runs, once somebody switches its schedule on."""
 
 
-def deploy(slots: int = 1) -> None:
-    """Create or renew the pool, the limit of `slots` and the deployments, which run in the current folder.
+def deploy(limit: int = 8, slots: int = 1) -> None:
+    """Create or renew pool, queue, limit and deployments (they run in the current folder) for a worker of `limit` runs.
 
-    The nightly schedule is made asleep the first time, and afterwards left as people set it.
+    Parameters and schedules stay as people set them; the nightly schedule is asleep at first.
     """
     with get_client(sync_client=True) as client:
         template = ProcessWorker.get_default_base_job_template()
         with suppress(ObjectAlreadyExists):
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
+        with suppress(ObjectAlreadyExists):
+            client.create_work_queue(EVOLUTIONS, work_pool_name=POOL)
+        queue = client.read_work_queue_by_name(EVOLUTIONS, POOL)
+        client.update_work_queue(queue.id, concurrency_limit=limit // 2)
         client.upsert_global_concurrency_limit_by_name(LIMIT, slots)
-        known = {deployment.name for deployment in client.read_deployments()}
     for number in range(1, ROUNDS + 1):
         _deploy("flows/round.py:round_flow", f"round-{number}", parameters={"round_number": number})
-    _deploy("flows/evolve.py:evolve_flow", "evolve")
-    asleep = None if "nightly" in known else Cron(NIGHTLY, active=False, slug="nightly")
-    _deploy("flows/evolve.py:evolve_flow", "nightly", schedule=asleep)
+    _deploy("flows/evolve.py:evolve_flow", "evolve", work_queue_name=EVOLUTIONS)
+    what = {"config": ["configs/demo.yaml", "name=nightly"]}
+    asleep = Cron(NIGHTLY, active=False, slug="nightly")
+    _deploy("flows/evolve.py:evolve_flow", "nightly", work_queue_name=EVOLUTIONS, parameters=what, schedule=asleep)
 
 
 def _deploy(entrypoint: str, name: str, **options: Any) -> None:
     made = cast("Flow[..., Any]", Flow.from_source(str(Path.cwd()), entrypoint))
-    cast(RunnerDeployment, made.to_deployment(name, tags=["rstar"], **options)).apply(work_pool_name=POOL)
+    deployment = cast(RunnerDeployment, made.to_deployment(name, tags=["rstar"], work_pool_name=POOL, **options))
+    with suppress(ObjectNotFound), get_client(sync_client=True) as client:
+        there = client.read_deployment_by_name(deployment.full_name)
+        deployment.parameters = there.parameters
+        # An update drops schedules that it does not name.
+        kept = {"schedule", "active", "parameters", "slug"}
+        deployment.schedules = [DeploymentScheduleUpdate(**one.model_dump(include=kept)) for one in there.schedules]
+    deployment.apply()
 
 
-def bury() -> list[str]:
-    """Mark runs whose processes are gone as crashed, and free their slots; returns their names.
+def tidy() -> list[str]:
+    """Settle what the last life of the pool left: runs whose processes are gone are marked as crashed, scheduled runs
+    that were missed as cancelled, and slots are freed. Returns the names of the crashed.
 
     Only for the supervisor, before its worker starts: then no run of the pool can have a process.
     """
-    states = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
     with get_client(sync_client=True) as client:
-        lost = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))),
-            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL])),
-        )
+        lost = _runs(client, StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
         for run in lost:
-            cancelled = run.state_type is StateType.CANCELLING
-            gone = "Its process is gone; start it again to go on."
-            state: State[Any] = Cancelled() if cancelled else Crashed(message=gone)
+            state: State[Any] = Crashed(message="Its process is gone; start it again to go on.")
+            if run.state_type is StateType.CANCELLING:
+                state = Cancelled()
             client.set_flow_run_state(run.id, state, force=True)
+        for run in _runs(client, StateType.SCHEDULED):
+            # Several nights missed must not become several evolutions at once.
+            if run.auto_scheduled and run.expected_start_time and run.expected_start_time < datetime.now(UTC):
+                client.set_flow_run_state(run.id, Cancelled(message="Missed: no worker was up."), force=True)
         # The server keeps leases in memory: those of its last life would occupy their slots for ever.
         client.update_global_concurrency_limit(LIMIT, GlobalConcurrencyLimitUpdate(active_slots=0))
     return [run.name for run in lost]
+
+
+def _runs(client: SyncPrefectClient, *states: StateType) -> list[FlowRun]:
+    return client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states)))),
+        work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL])),
+        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+    )
 
 
 def polls(since: datetime) -> bool:

@@ -14,6 +14,7 @@ WAIT_S = 90
 def main() -> int:
     """Returns 0 when no process is left."""
     pid = up.supervisor()
+    found = pid is not None or bool(up.living())
     if pid is not None:
         print(f"stopping process {pid} and all that it started ...", flush=True)
         with suppress(psutil.NoSuchProcess):
@@ -24,7 +25,7 @@ def main() -> int:
     if left or up.supervisor() is not None:
         print(f"rstar: cannot be ended: {left or pid}", file=sys.stderr)
         return 1
-    print("nothing is up in this folder" if pid is None else "all is down")
+    print("all is down" if found else "nothing is up in this folder")
     return 0
 
 

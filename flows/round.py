@@ -43,7 +43,7 @@ def stage(name: str, *tags: str) -> Callable[[Callable[P, R]], Task[P, R]]:
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=2,
-        retry_delay_seconds=[5, 30],
+        retry_delay_seconds=[5, 20],
         retry_condition_fn=may_pass,
     )
 

@@ -31,6 +31,7 @@ PORT = 4200
 MARK = "RSTAR_UP"
 """Environment variable of everything that was started here: whether it belongs to the server or to the worker, and the
 folder it was started for."""
+PARTS = ("worker", "server")
 READY_S = 240
 """How long each step of the start may take; a first start migrates a database."""
 STOP_S = 20
@@ -85,9 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
+def living() -> list[int]:
+    """The process ids of everything that carries the mark."""
+    return [process.pid for part in PARTS for process in _marked(part)]
+
+
 def end() -> list[int]:
     """End everything that carries the mark, the worker and its runs first; returns the ids of what cannot be ended."""
-    return [process.pid for part in ("worker", "server") for process in _end(part)]
+    return [process.pid for part in PARTS for process in _end(part)]
 
 
 def wait_for_end(processes: Sequence[psutil.Process], timeout_s: float) -> None:
@@ -115,13 +121,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, help=f"of server and UI; {PORT} or the next free one if absent")
     parser.add_argument("--limit", type=int, default=8, help="runs at once; an evolution is one, its round another")
     parser.add_argument("--slots", type=int, default=1, help="stages with models at once (the limit `gpu`)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.limit < 2 or options.slots < 1:
+        parser.error("--limit must be at least 2 (an evolution waits for the run of its round), --slots at least 1")
+    return options
 
 
 def _run(options: argparse.Namespace, state: IO[str]) -> NoReturn:
-    port = _free(options.port)
     if left := end():
         raise CannotRun(f"processes of an earlier `make up` cannot be ended: {left}")
+    port = _free(options.port)
     api = f"http://{HOST}:{port}/api"
     # Prefect reads its settings when it is imported, so they are set first: for this process and for its children.
     os.environ.update(_settings(api))
@@ -133,8 +142,8 @@ def _run(options: argparse.Namespace, state: IO[str]) -> NoReturn:
 
     _wait(lambda: _answers(api), server)
     print("pool, limit and deployments ...", flush=True)
-    deploy.deploy(options.slots)
-    for name in deploy.bury():
+    deploy.deploy(options.limit, options.slots)
+    for name in deploy.tidy():
         print(f"  run {name} was cut off when its process ended; start it again to go on", flush=True)
     print("worker ...", flush=True)
     since = datetime.now(UTC)

@@ -48,7 +48,7 @@ def test_a_flow_leaves_the_same_run_as_the_pipeline(
     one, other = tmp_path / "flow" / "tiny", tmp_path / "plain" / "tiny"
     assert _identities(one) == _identities(other)
     assert len(_identities(one)) == 8
-    assert inspect.check(one) == (8, [])
+    assert inspect.check(one) == (8, [], [])
 
     artifacts = _artifacts(state)
     assert {"round-1-search", "round-1-policy"} <= artifacts.keys()
