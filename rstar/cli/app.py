@@ -104,12 +104,14 @@ def solve(
 
     found = run_solve(inspect.config([str(run)]), number, problem, search, settings or [])
     if json:
-        screen.json_line({"answer": found.answer, "solution": found.solution, "tree": found.tree.to_json()})
+        screen.json_line(
+            {"round": found.round, "answer": found.answer, "solution": found.solution, "tree": found.tree.to_json()}
+        )
     else:
         if tree:
             screen.out.print(render(found.tree), markup=False, highlight=False)
         screen.out.print(found.solution or "no solution found", markup=False, highlight=False)
-        screen.out.print(f"answer: {found.answer}", markup=False, highlight=False)
+        screen.out.print(f"answer by the models of round {found.round}: {found.answer}", markup=False, highlight=False)
     if found.answer is None:
         raise typer.Exit(1)
 
@@ -149,7 +151,7 @@ def show(
     run: Run,
     problem: Annotated[str | None, typer.Argument(help="A problem's id; without it, the ids are listed.")] = None,
     number: Annotated[int, typer.Option("--round", "-n", min=1, help="Which round.")] = 1,
-    stage: Annotated[str, typer.Option(help="search, eval/search or eval/policy.")] = "search",
+    stage: Annotated[str, typer.Option(help="search, eval/policy, eval/control or eval/search.")] = "search",
     json: AsJson = False,
 ) -> None:
     """The search trees of a problem as text."""
@@ -179,6 +181,8 @@ def report(
     from rstar.evaluate.report import table
     from rstar.store.manifest import write_atomic
 
+    if json and out is not None:
+        raise InputError("--json and --out: choose one; the JSON goes to standard output")
     rounds = inspect.summaries(run)
     if json:
         screen.json_line(rounds)
@@ -211,7 +215,7 @@ def run_steps(
         Path, typer.Argument(help="JSONL of {steps}: a list of Python sources, run one on top of the other.")
     ],
     isolation: Annotated[str, typer.Option(help="unsafe, rlimits, seccomp or strict.")] = "seccomp",
-    cpu_s: Annotated[float, typer.Option(min=0.01, help="CPU seconds of one step.")] = 5.0,
+    cpu_s: Annotated[float, typer.Option(min=0.01, max=86400, help="CPU seconds of one step.")] = 5.0,
     json: AsJson = False,
 ) -> None:
     """Run steps in the sandbox: the same rows with `results`, one a step, up to the first that fails."""

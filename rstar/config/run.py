@@ -113,7 +113,7 @@ class RoundConfig(Config):
     """One round: who searches is fixed by its number; this is how."""
 
     search: MctsConfig = MctsConfig()
-    retry: tuple[int, ...] = ()
+    retry: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Rollouts of further passes over the problems that are still unsolved."""
     select: SelectConfig = SelectConfig()
     policy: SftConfig = SftConfig()

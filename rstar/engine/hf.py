@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging
 
 from rstar.engine.driver import Lane, Ticket
 from rstar.engine.packed import NAME, SHARED, Ints, Store, check, families, forward, slices
@@ -51,6 +52,7 @@ class _Model:
     """What both kinds share: weights, tokenizer, limits, counters, and one forward at a time."""
 
     def __init__(self, auto: Any, path: Path | str, device: str, dtype: Dtype, threads: int, **options: Any):
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the stage has a progress of its own
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.set_num_threads(threads)

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from rstar.config.load import load
+from rstar.config.load import load, validate
 from rstar.config.run import SHARED, RunConfig, merge
 from rstar.core.tree import Tree
 from rstar.errors import ConfigError, Damaged, InputError
@@ -77,6 +77,10 @@ def check(folder: Path) -> tuple[int, list[str], list[str]]:
     """(stages looked at, those not finished, what is wrong): hashes of every sealed file, fingerprints, references."""
     wrong: list[str] = []
     unfinished: list[str] = []
+    try:
+        validate(RunConfig, stored_config(folder), str(RunPaths(folder).run))
+    except ConfigError as error:
+        wrong.append(str(error))
     known: set[str] = set()
     found = stages(folder)
     for path in found:

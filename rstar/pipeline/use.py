@@ -30,8 +30,9 @@ SEARCHES: dict[str, type[MctsConfig | GreedyConfig]] = {"mcts": MctsConfig, "gre
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """A searched problem: the chosen answer and its text, None where nothing was answered, and the whole tree."""
+    """A searched problem: whose models searched, the chosen answer and its text (None without one), the whole tree."""
 
+    round: int
     answer: str | None
     solution: str | None
     tree: Tree
@@ -64,13 +65,13 @@ def solve(cfg: RunConfig, number: int | None, text: str, search: str, settings: 
     """Search one problem with a round's models. Raises StageFailed when the search itself fails."""
     if not text.strip():
         raise InputError("the problem is empty")
-    _, models = _models(cfg, number)
+    which, models = _models(cfg, number)
     how = _search(cfg, search, settings, "ppm" in models)
     tree = asyncio.run(_solve(cfg, how, models, Problem("problem", text.strip())))
     leaf = choose(tree, how)
     if leaf is None:
-        return Solved(None, None, tree)
-    return Solved(tree.nodes[leaf].answer, tree.prefix(leaf), tree)
+        return Solved(which, None, None, tree)
+    return Solved(which, tree.nodes[leaf].answer, tree.prefix(leaf), tree)
 
 
 async def _solve(cfg: RunConfig, how: MctsConfig | GreedyConfig, models: dict[str, Path], problem: Problem) -> Tree:
@@ -94,8 +95,13 @@ def _models(cfg: RunConfig, number: int | None) -> tuple[int, dict[str, Path]]:
         one: RoundPaths = paths.round(which)
         if _finished(one.policy):
             return which, {"policy": one.policy} | ({"ppm": one.ppm} if _finished(one.ppm) else {})
-    missing = "no round" if number is None else f"round {number}"
-    raise InputError(f"{paths.folder}: {missing} has a trained policy yet (see `rstar status {paths.folder}`)")
+    if number is None:
+        missing = "no round has a trained policy yet"
+    elif number > len(cfg.rounds):
+        missing = f"there is no round {number} (rounds 1 to {len(cfg.rounds)})"
+    else:
+        missing = f"round {number} has no trained policy yet"
+    raise InputError(f"{paths.folder}: {missing} (see `rstar status {paths.folder}`)")
 
 
 def _finished(folder: Path) -> bool:

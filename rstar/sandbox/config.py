@@ -29,13 +29,13 @@ SEMANTICS = 1
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Limits(_Model):
     """What one step may use."""
 
-    cpu_s: float = Field(5.0, gt=0, description="CPU seconds of one step")
+    cpu_s: float = Field(5.0, gt=0, le=86_400, description="CPU seconds of one step")
     wall_s: float | None = Field(None, gt=0, description="seconds on the clock of one step; 3 * cpu_s + 1 when absent")
     mem_bytes: int = Field(512 << 20, ge=16 << 20, description="address space beyond the root state, bytes")
     out_chars: int = Field(4096, ge=16, le=20_000, description="characters kept of stdout and of the value")

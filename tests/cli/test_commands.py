@@ -258,7 +258,7 @@ def test_solve_prints_a_solution_and_its_answer(run):
     """A sum that was learnt by heart is mostly solved; what is printed hangs together in any case."""
     done = rstar("solve", tiny.KNOWN[0]["problem"], "--run", run, "--json", "--set", "rollouts=6")
     found = json.loads(done.stdout)
-    assert set(found) == {"answer", "solution", "tree"}
+    assert set(found) == {"round", "answer", "solution", "tree"}
     assert done.returncode == (0 if found["answer"] else 1)
     assert found["tree"]["problem"] == {"id": "problem", "text": tiny.KNOWN[0]["problem"]}
     answers = [node["answer"] for node in found["tree"]["nodes"] if "answer" in node]
@@ -279,7 +279,7 @@ def test_solve_greedily_as_text(run):
         (["  "], "the problem is empty"),
         (["What?", "--search", "beam"], "--search: 'beam' is not one of mcts, greedy"),
         (["What?", "--set", "rolouts=3"], "rolouts is not a setting"),
-        (["What?", "--round", "5"], "round 5 has a trained policy yet"),
+        (["What?", "--round", "5"], "there is no round 5 (rounds 1 to 2)"),
     ],
 )
 def test_solve_says_what_is_wrong(run, words, said):
