@@ -110,8 +110,9 @@ def solve(
     else:
         if tree:
             screen.out.print(render(found.tree), markup=False, highlight=False)
+        screen.err.print(f"by the models of round {found.round}", highlight=False)
         screen.out.print(found.solution or "no solution found", markup=False, highlight=False)
-        screen.out.print(f"answer by the models of round {found.round}: {found.answer}", markup=False, highlight=False)
+        screen.out.print(f"answer: {found.answer}", markup=False, highlight=False)
     if found.answer is None:
         raise typer.Exit(1)
 
