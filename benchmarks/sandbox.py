@@ -1,115 +1,241 @@
 """What a step costs: CPU per executed step for several ways to run trees of code.
 
-    python benchmarks/sandbox.py [--problems N] [--fresh N]
+    python benchmarks/sandbox.py [--quick]
 
-Every figure is CPU milliseconds (user and system, of every process involved, start-up subtracted) per executed step.
-The mix is TRAJECTORIES, each expanded as a tree: WIDTH candidates at each of five depths, one of which is built upon.
-The last line is JSON: name, ok, figures.
+The mix is TRAJECTORIES: realistic five-step solutions in sympy, numpy and plain Python. Each is expanded as a tree,
+WIDTH candidates at each depth, one of which is built upon; no two are the same code. Every way runs each node once:
+
+    fresh    a new interpreter for every node, which runs the node's whole prefix (the chosen path only: a sample)
+    replay   one fork of a warm zygote for every node, which runs the whole prefix
+    warm     one process, imported and warmed, that execs the whole prefix of every node: no isolation, no limits
+    ours     the execution tree with every layer on: a fork of the parent's state runs the node's own step
+
+Figures are CPU (user and system, of every process involved, start-up subtracted) per executed node. Every way runs one
+node at a time, because two at once on the two threads of one core would each take more CPU for the same work; only
+`all cores` is ours as it is used. Depths 10 and 15 are chained trajectories. Bars: at least TIMES_FRESH times less CPU
+than fresh, no more than warm, and depth 15 within DEPTH_SLACK of depth 5. The last line is JSON: name, ok, figures.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import resource
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
 
 from rstar.core.execution import ROOT_STATE
 from rstar.sandbox import Sandbox, SandboxConfig
 
 WIDTH = 8
-TARGET_MIX_MS, TARGET_BARE_MS = 12.0, 2.0
+TIMES_FRESH, DEPTH_SLACK = 20.0, 1.15
 
-# Five steps each; {k} is a small number that makes candidates differ.
-TRAJECTORIES = [
-    [
-        "from sympy import *\nx = symbols('x')\nk = {k} + 2",
-        "p = expand((x - k)*(x + 1)*(x - 2))",
-        "r = solve(p, x)",
-        "s = sum(r)\nq = prod(r)",
-        "print(simplify(s + q))",
+Tree = list[list[str]]
+"""The codes of WIDTH candidates for each depth; `chosen` says which one is built upon."""
+
+# Each step is a template: {k}, from 1 to WIDTH, makes the candidates differ.
+TRAJECTORIES: dict[str, list[str]] = {
+    "vieta": [
+        "from sympy import *\nx = symbols('x')\np = Poly(2*x**3 - {k}*x**2 - 22*x + 6*{k}, x)",
+        "r = roots(p.as_expr(), x)\ns1 = -p.all_coeffs()[1] / p.all_coeffs()[0]",
+        "s2 = p.all_coeffs()[2] / p.all_coeffs()[0]\nsquares = simplify(s1**2 - 2*s2)",
+        "numeric = sum(v**2 for v in p.nroots(n=20))\nassert abs(numeric - squares) < 1e-10",
+        "answer = nsimplify(squares + {k})\nprint(answer)",
     ],
-    [
-        "import math\nn = 1000 + {k}",
-        "count = sum(1 for i in range(1, n) if math.gcd(i, n) == 1)",
-        "divs = [d for d in range(1, n + 1) if n % d == 0]",
-        "total = sum(divs) - {k}",
-        "print(count, total)",
+    "nested radicals": [
+        "from sympy import *\na = sqrt({k} + 6 + 2*sqrt({k} + 5))",
+        "inner = sqrtdenest(a)\nb = sqrt({k} + 6 - 2*sqrt({k} + 5))",
+        "total = sqrtdenest(a) + sqrtdenest(b)",
+        "x = symbols('x')\nmp = minimal_polynomial(1 + sqrt({k} + 2), x)",
+        "print(simplify(total**2), mp)",
     ],
-    [
-        "from sympy import symbols, Eq, solve, Rational\na, b = symbols('a b')",
-        "eqs = [Eq(a + b, 10 + {k}), Eq(a - b, 2)]",
-        "sol = solve(eqs, [a, b])",
-        "value = sol[a]**2 + sol[b]**2 + {k}",
-        "print(value)",
+    "chinese remainders": [
+        "from sympy.ntheory.modular import crt\nmoduli = [7, 11, 13, 17]\nresidues = [{k} % 7, 3, 5, 2]",
+        "n, m = crt(moduli, residues)\nassert all(n % q == r for q, r in zip(moduli, residues))",
+        "count = len([t for t in range(n, 200000, m) if t % 2 == 0])",
+        "from sympy import mod_inverse\ninverse = mod_inverse(int(n) + 1, 10007)",
+        "print(int(n), count, inverse * {k} % 10007)",
     ],
-    [
-        "from itertools import product, permutations\nfaces = range(1, 7)",
-        "rolls = [r for r in product(faces, repeat=4) if sum(r) == 14 + {k}]",
-        "from fractions import Fraction\np = Fraction(len(rolls), 6**4)",
-        "distinct = sum(1 for r in rolls if len(set(r)) == 4) + {k}",
-        "print(p, distinct)",
+    "permutations": [
+        "from itertools import permutations\nletters = 'ABCDEF'\nwords = list(permutations(letters))",
+        "apart = [w for w in words if abs(w.index('A') - w.index('B')) > {k} % 3 + 1]",
+        "fixed = sum(1 for w in words if all(c != letters[i] for i, c in enumerate(w)))",
+        "from math import factorial\nratio = len(apart) / factorial(6)",
+        "print(len(apart), fixed + {k}, round(ratio, 4))",
     ],
-    [
-        "from sympy import Matrix, symbols, simplify, eye\nM = Matrix([[2, 1], [1, {k} + 3]])",
-        "d = M.det()",
-        "e = M.eigenvals()",
-        "inv = M.inv() * {k}",
-        "print(simplify(d + sum(e)))",
+    "dice": [
+        "from fractions import Fraction\ndef add(table, sides):\n    out = {{}}\n    for total, ways in table.items():"
+        "\n        for face in range(1, sides + 1):\n            out[total + face] = out.get(total + face, 0) + ways\n"
+        "    return out\ntable = {{0: 1}}",
+        "for _ in range(5 + {k} % 3):\n    table = add(table, 6)",
+        "total = sum(table.values())\nmost = max(table, key=table.get)",
+        "even = Fraction(sum(w for t, w in table.items() if t % 2 == 0), total)",
+        "tail = Fraction(sum(w for t, w in table.items() if t > 20 + {k}), total)\nprint(most, even, tail)",
     ],
-    [
-        "from sympy import *\nt = symbols('t', positive=True)\nf = t**2 * exp(-t) + {k}",
-        "df = diff(f, t)",
-        "critical = solve(df, t)",
-        "area = integrate(t**2 * exp(-t) + {k}*t, (t, 0, 2))",
-        "print(N(area, 8), critical)",
+    "eigenvalues": [
+        "from sympy import *\nA = Matrix([[2, -1, 0], [-1, {k} + 2, -1], [0, -1, 2]])",
+        "lam = symbols('lam')\nchar = A.charpoly(lam).as_expr()",
+        "values = A.eigenvals()\ntrace = sum(v * m for v, m in values.items())",
+        "inverse = A.inv()\npower = A**5",
+        "print(simplify(trace), A.det(), inverse[0, 0], power[1, 1], factor(char))",
     ],
-    [
-        "from sympy import *\nn = 5040 + 12*{k}",
-        "f = factorint(n)",
-        "tau = 1\nfor e in f.values(): tau *= e + 1",
-        "phi = totient(n) + {k}",
-        "print(tau, phi)",
+    "linear system": [
+        "from sympy import *\nx, y, z = symbols('x y z')",
+        "eqs = [Eq(x + y + z, 6 + {k}), Eq(2*x - y + z, 3), Eq(x + 2*y - 3*z, {k} - 4)]",
+        "sol = solve(eqs, [x, y, z], dict=True)[0]",
+        "check = [simplify(e.lhs.subs(sol) - e.rhs) for e in eqs]\nassert check == [0, 0, 0]",
+        "print(sol[x] * sol[y] * sol[z], sol[x] + {k})",
     ],
-    [
-        "from sympy import *\nA, B, C = Point(0, 0), Point(6 + {k}, 0), Point(2, 5)",
-        "T = Triangle(A, B, C)",
-        "area = T.area",
-        "R = T.circumradius + {k}",
-        "print(area, simplify(R))",
+    "circle and line": [
+        "from sympy import *\nx, y = symbols('x y', real=True)",
+        "meet = solve([x**2 + y**2 - (25 + {k}), y - 2*x - 1], [x, y])",
+        "(a, b), (c, d) = meet\nchord = sqrt((a - c)**2 + (b - d)**2)",
+        "chord = simplify(chord)\nmid = ((a + c)/2, (b + d)/2)",
+        "area = simplify(chord * sqrt(mid[0]**2 + mid[1]**2) / 2)\nprint(chord, area)",
     ],
-    [
-        "import numpy as np\nv = np.arange(1, 30 + {k})",
-        "m = np.outer(v, v) % 7",
+    "integral": [
+        "from sympy import *\nx = symbols('x', real=True)\nf = x**2 * exp(-x / {k})",
+        "F = integrate(f, x)\nd = simplify(diff(F, x) - f)",
+        "area = integrate(f, (x, 0, {k}))\nwhole = integrate(x * cos(x)**2, (x, 0, pi))",
+        "mean = simplify(area / {k})",
+        "print(simplify(area), whole, N(mean, 8), d)",
+    ],
+    "trigonometry": [
+        "from sympy import *\nt = symbols('t', real=True)\ne = sin(t)**4 + cos(t)**4 + {k}",
+        "e2 = trigsimp(e)\nlow = e2.subs(t, pi/4)",
+        "angles = solveset(2*sin(t)**2 - sin(t) - 1, t, Interval(0, 2*pi))",
+        "exact = [simplify(cos(a) + {k}) for a in angles]",
+        "print(low, sorted(exact, key=N), cos(pi/12).rewrite(sqrt))",
+    ],
+    "triangle": [
+        "from sympy import *\nA, B, C = Point(0, 0), Point(13 + {k}, 0), Point(5, 12)",
+        "T = Triangle(A, B, C)\narea = T.area",
+        "R = T.circumradius\nr = T.inradius",
+        "I = T.incenter\nH = T.orthocenter",
+        "print(area, radsimp(R), N(r, 6), H.distance(T.circumcenter))",
+    ],
+    "inequality": [
+        "from sympy import *\nx = symbols('x', real=True)\nexpr = (x - {k})*(x + 3)/(x - 12)",
+        "region = solve_univariate_inequality(expr <= 0, x, relational=False)",
+        "whole = [n for n in range(-50, 51) if n != 12 and expr.subs(x, n) <= 0]",
+        "second = reduce_inequalities([x**2 - 5*x < 6, x > {k} - 3], x)",
+        "print(region, len(whole), second)",
+    ],
+    "recurrence": [
+        "from sympy import *\nn = symbols('n', integer=True)\na = Function('a')",
+        "closed = rsolve(a(n + 2) - 5*a(n + 1) + 6*a(n), a(n), {{a(0): {k}, a(1): 2*{k} + 1}})",
+        "terms = [simplify(closed.subs(n, i)) for i in range(8)]",
+        "direct = [{k}, 2*{k} + 1]\nwhile len(direct) < 30:\n    direct.append(5*direct[-1] - 6*direct[-2])",
+        "assert terms == direct[:8]\nprint(closed, direct[-1] % 1000)",
+    ],
+    "complex roots": [
+        "from sympy import *\nz = symbols('z')\nrts = solve(z**4 + {k}*z**2 + 1, z)",
+        "sizes = [simplify(Abs(r)) for r in rts]",
+        "product_ = simplify(prod(rts))",
+        "w = expand((1 + I*sqrt(3))**({k} + 4))\nangle = arg(w)",
+        "print(product_, sum(sizes).evalf(6), re(w), angle)",
+    ],
+    "numpy grid": [
+        "import numpy as np\nv = np.arange(1, 60 + {k})\nm = np.outer(v, v) % 7",
         "u, c = np.unique(m, return_counts=True)",
-        "best = int(u[np.argmax(c)]) + {k}",
-        "print(best, int(c.max()))",
+        "g = np.array([[x * x + y * y for x in range(80)] for y in range(80)])\nhits = int((g <= 900 + {k}).sum())",
+        "walk = np.linalg.matrix_power(np.array([[0.5, 0.5], [0.25, 0.75]]), 20)",
+        "print(u[np.argmax(c)], hits, walk.round(4).tolist())",
     ],
-    [
-        "from sympy import *\nx = symbols('x', real=True)\nexpr = sin(x)**4 + cos(x)**4 + {k}",
-        "simple = trigsimp(expr)",
-        "peak = simple.subs(x, pi/4)",
-        "series_part = series(expr, x, 0, 6) + {k}",
-        "print(peak)",
+    "polynomial gcd": [
+        "from sympy import *\nx = symbols('x')\np = expand((x - 1)*(x + 2)*(x**2 + {k}*x + 1))\n"
+        "q = expand((x + 2)*(x**3 - {k}))",
+        "g = gcd(p, q)\nh = lcm(p, q)",
+        "quotient, remainder = div(Poly(p, x), Poly(q, x))",
+        "parts = apart(p / q, x)\nres = resultant(p, q + 1, x)",
+        "print(g, factor(h), remainder.as_expr(), res)",
     ],
-    [
-        "memo = {{}}\ndef ways(n, big):\n    if n == 0: return 1\n    if n < 0 or big == 0: return 0\n"
-        "    key = (n, big)\n"
-        "    if key not in memo: memo[key] = ways(n - big, big) + ways(n, big - 1)\n    return memo[key]",
-        "w = ways(60 + {k}, 60)",
-        "parity = w % 2 + {k}",
-        "digits = sum(int(c) for c in str(w)) + {k}",
-        "print(w, digits)",
+    "optimisation": [
+        "from sympy import *\nr, h = symbols('r h', positive=True)\nV = 100 * {k}",
+        "height = solve(Eq(pi * r**2 * h, V), h)[0]\nS_ = 2*pi*r**2 + 2*pi*r*height",
+        "best = [c for c in solve(diff(S_, r), r) if c.is_real]",
+        "least = simplify(S_.subs(r, best[0]))",
+        "print(N(best[0], 6), N(least, 6), diff(S_, r, 2).subs(r, best[0]) > 0)",
     ],
-    [
-        "from sympy import *\nz = symbols('z')\nroots_ = solve(z**4 + {k} + 1, z)",
-        "mods = [Abs(r) for r in roots_]",
-        "product_ = prod(roots_)",
-        "real_parts = [re(r).evalf(5) for r in roots_] + [{k}]",
-        "print(simplify(product_))",
+    "pythagorean triples": [
+        "from math import gcd, isqrt\nlimit = 300 + {k}",
+        "triples = []\nfor a in range(1, limit):\n    for b in range(a, limit):\n        c2 = a*a + b*b\n"
+        "        c = isqrt(c2)\n        if c > limit: break\n        if c*c == c2: triples.append((a, b, c))",
+        "primitive = [t for t in triples if gcd(t[0], t[1]) == 1]",
+        "perimeters = {{}}\nfor t in triples:\n    perimeters[sum(t)] = perimeters.get(sum(t), 0) + 1",
+        "print(len(triples), len(primitive), max(perimeters, key=perimeters.get))",
     ],
-]
+    "divisor sums": [
+        "from sympy import divisors, totient, factorint, primerange, divisor_sigma\nn = 5040 + 12*{k}",
+        "f = factorint(n)\ntau = 1\nfor e in f.values():\n    tau *= e + 1",
+        "perfect = [m for m in range(2, 600) if sum(divisors(m)) == 2*m]",
+        "goldbach = sum(1 for p in primerange(2, 500) if (1000 + 2*{k} - p) in set(primerange(2, 2000)))",
+        "print(tau, totient(n), divisor_sigma(n), perfect, goldbach)",
+    ],
+    "digits": [
+        "total = 0\nfor n in range(1, 20000):\n    if sum(int(c) for c in str(n)) == 10 + {k} % 7:\n        total += 1",
+        "palindromes = [n for n in range(1, 20000) if str(n) == str(n)[::-1]]",
+        "power = pow(7, 12345 + {k}, 10**6)",
+        "def base(n, b):\n    out = ''\n    while n:\n        out, n = str(n % b) + out, n // b\n    return out",
+        "print(total, len(palindromes), power, base(2024 + {k}, 6))",
+    ],
+    "series": [
+        "from sympy import *\nk, n = symbols('k n', integer=True, positive=True)",
+        "s = factor(summation(k**3 + {k}*k, (k, 1, n)))",
+        "g = summation(Rational(1, {k} + 2)**k, (k, 0, oo))\nt = Sum(1/(k*(k + {k})), (k, 1, oo)).doit()",
+        "x = symbols('x')\nser = series(log(1 + x) * exp({k}*x), x, 0, 6).removeO()\n"
+        "lim = limit((1 + {k}/x)**x, x, oo)",
+        "print(s.subs(n, 50), g, t, ser.coeff(x, 4), lim)",
+    ],
+    "expected value": [
+        "from sympy import *\nE = symbols('E0:5')",
+        "eqs = [Eq(E[i], 1 + Rational(1, {k} + 1)*E[min(i + 1, 4)] + Rational({k}, {k} + 1)*E[0]) for i in range(4)]",
+        "sol = solve(eqs + [Eq(E[4], 0)], E)\nexpected = sol[E[0]]",
+        "p = binomial(10, 4) * Rational(1, {k} + 2)**4 * (1 - Rational(1, {k} + 2))**6",
+        "print(expected, p, N(p, 5))",
+    ],
+    "partitions": [
+        "from functools import lru_cache\n@lru_cache(None)\ndef ways(n, big):\n    if n == 0: return 1\n"
+        "    if n < 0 or big == 0: return 0\n    return ways(n - big, big) + ways(n, big - 1)",
+        "w = ways(60 + {k}, 60)\ncoins = [1, 5, 10, 25, 50]",
+        "table = [1] + [0] * 500\nfor c in coins:\n    for t in range(c, 501):\n        table[t] += table[t - c]",
+        "from math import comb\ncatalan = comb(2*(10 + {k}), 10 + {k}) // (11 + {k})",
+        "print(w, table[100 + {k}], catalan)",
+    ],
+    "functions": [
+        "from sympy import *\nx, y = symbols('x y')\nf = ({k}*x + 3)/(x - 2)",
+        "inverse = solve(Eq(y, f), x)[0]\ntwice = simplify(f.subs(x, f))",
+        "fixed = solve(Eq(f, x), x)\npole = limit(f, x, oo)",
+        "tangent = simplify(f.subs(x, 5) + diff(f, x).subs(x, 5)*(x - 5))",
+        "print(inverse, twice, [radsimp(v) for v in fixed], pole, tangent)",
+    ],
+}
+
+
+def trees(names: list[str], depth: int) -> list[Tree]:
+    """One tree a name: `depth` steps, of that trajectory and of those that follow it."""
+    made = []
+    for at in range(len(names)):
+        steps = [step for extra in range(depth // 5) for step in TRAJECTORIES[names[(at + extra) % len(names)]]]
+        made.append([[f"{step.format(k=k + 1)}\n_k = {k}" for k in range(WIDTH)] for step in steps])
+    return made
+
+
+def chosen(number: int) -> int:
+    """Which candidate is built upon."""
+    return number % WIDTH
+
+
+def prefixes(tree: Tree, number: int) -> list[list[str]]:
+    """Every node of a tree, as the list of its path's codes."""
+    path = [level[chosen(number)] for level in tree]
+    return [[*path[:depth], code] for depth, level in enumerate(tree) for code in level]
 
 
 def cpu_s() -> float:
@@ -120,54 +246,105 @@ def cpu_s() -> float:
     )
 
 
-async def ours(config: SandboxConfig, trajectories: list[list[str]], rounds: int) -> tuple[int, float, float, float]:
-    """Steps, CPU seconds, seconds, the broker's CPU seconds."""
-    cpu, clock, steps = cpu_s(), time.monotonic(), 0
+@dataclass
+class Cost:
+    """Of one way: CPU seconds and seconds beyond start-up over `nodes` executed nodes."""
+
+    nodes: int
+    cpu_s: float
+    clock_s: float
+    broker_s: float = 0.0
+    fork_s: float = 0.0
+    snapshot_mb: float = 0.0
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU milliseconds per node."""
+        return 1e3 * self.cpu_s / self.nodes
+
+    def figures(self) -> dict[str, float]:
+        """What the table and the JSON line show."""
+        return {
+            "cpu_ms": self.cpu_ms,
+            "per_cpu_s": self.nodes / self.cpu_s,
+            "per_s": self.nodes / self.clock_s,
+            "broker_ms": 1e3 * self.broker_s / self.nodes,
+            "fork_ms": 1e3 * self.fork_s / self.nodes,
+            "snapshot_mb": self.snapshot_mb,
+            "nodes": self.nodes,
+        }
+
+
+async def _grow(config: SandboxConfig, forest: list[Tree]) -> Cost:
+    cpu, clock, nodes, memory = cpu_s(), time.monotonic(), 0, []
     async with Sandbox(config) as sandbox:
-        for problem in range(rounds):
-            group = str(problem)
+        for number, tree in enumerate(forest):
             parent = ROOT_STATE
-            for step in trajectories[problem % len(trajectories)]:
-                codes = [f"# {problem}\n" + step.format(k=k + 1) + "\n" + f"_k = {k}" for k in range(WIDTH)]
-                results = await sandbox.run_many(parent, codes, group=group)
-                steps += len(results)
-                bad = [result for result in results if not result.ok]
-                if bad:
-                    raise SystemExit(f"a step of problem {problem} failed: {bad[0]}")
-                chosen = results[problem % WIDTH].state
-                assert chosen is not None
-                parent = chosen
-            await sandbox.release(group)
-        broker = sandbox.stats().broker_cpu_s
-    return steps, cpu_s() - cpu, time.monotonic() - clock, broker
+            for level in tree:
+                results = await sandbox.run_many(parent, level, group=str(number))
+                for code, result in zip(level, results, strict=True):
+                    if not result.ok:
+                        raise SystemExit(f"a step of tree {number} failed: {result}\n{code}")
+                nodes += len(results)
+                parent = results[chosen(number)].state or ""
+            if number % 8 == 0:
+                memory.append(snapshot_mb(sandbox))
+            await sandbox.release(str(number))
+        stats = sandbox.stats()
+    found = [megabytes for megabytes in memory if megabytes is not None]
+    mean = sum(found) / len(found) if found else 0.0
+    return Cost(nodes, cpu_s() - cpu, time.monotonic() - clock, stats.broker_cpu_s, stats.fork_s, mean)
 
 
-def measure(config: SandboxConfig, trajectories: list[list[str]], rounds: int) -> dict[str, float]:
-    """CPU ms per step beyond start-up, steps per second, and the broker's share in ms."""
-    nothing = asyncio.run(ours(config, trajectories, 0))
-    steps, cpu, clock, broker = asyncio.run(ours(config, trajectories, rounds))
-    return {
-        "cpu_ms": 1e3 * (cpu - nothing[1]) / steps,
-        "per_s": steps / (clock - nothing[2]),
-        "broker_ms": 1e3 * broker / steps,
-        "steps": steps,
-    }
+def snapshot_mb(sandbox: Sandbox) -> float | None:
+    """Megabytes that a live state adds: its share of memory and its page tables; None where the kernel hides them."""
+    nodes = []
+    for link in sandbox._links:
+        children = Path(f"/proc/{link.pid}/task/{link.pid}/children").read_text().split()
+        nodes += [int(pid) for pid in children]
+    try:
+        shares = [_kilobytes(pid, "smaps_rollup", "Pss") + _kilobytes(pid, "status", "VmPTE") for pid in sorted(nodes)]
+        roots = [_kilobytes(min(nodes), "smaps_rollup", "Rss")]
+    except OSError:  # hidden from an ordinary user, or just gone
+        return None
+    live = len(nodes) - len(roots)
+    return (sum(shares) - sum(roots)) / live / 1024 if live > 0 else None
 
 
-def fresh(trajectories: list[list[str]]) -> float:
-    """CPU ms per step when every node is a new interpreter that runs its whole prefix."""
-    cpu, steps = cpu_s(), 0
-    for number, trajectory in enumerate(trajectories):
-        for depth in range(len(trajectory)):
-            code = "\n".join(step.format(k=number % WIDTH + 1) for step in trajectory[: depth + 1])
-            subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-            steps += 1
-    return 1e3 * (cpu_s() - cpu) / steps
+def _kilobytes(pid: int, file: str, name: str) -> int:
+    for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1])
+    return 0
 
 
-IN_PROCESS = """
-import io, json, sys, contextlib
-import sympy, numpy
+def grown(config: SandboxConfig, forest: list[Tree]) -> Cost:
+    """The sandbox's cost, less that of starting and stopping it."""
+    nothing = asyncio.run(_grow(config, []))
+    cost = asyncio.run(_grow(config, forest))
+    cost.cpu_s -= nothing.cpu_s
+    cost.clock_s -= nothing.clock_s
+    cost.broker_s -= nothing.broker_s
+    return cost
+
+
+def fresh(forest: list[Tree]) -> Cost:
+    """A new interpreter for each node of the chosen path (the other candidates cost the same)."""
+    cpu, clock, nodes = cpu_s(), time.monotonic(), 0
+    for number, tree in enumerate(forest):
+        path = [level[chosen(number)] for level in tree]
+        for depth in range(len(path)):
+            command = [sys.executable, "-c", "\n".join(path[: depth + 1])]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            nodes += 1
+    return Cost(nodes, cpu_s() - cpu, time.monotonic() - clock)
+
+
+WARM = """
+import contextlib, io, json, sys
+from rstar.sandbox.warm import warm_up
+with contextlib.redirect_stdout(io.StringIO()):
+    warm_up(tuple(json.loads(sys.argv[1])))
 for codes in json.load(sys.stdin):
     space = {}
     with contextlib.redirect_stdout(io.StringIO()):
@@ -176,50 +353,61 @@ for codes in json.load(sys.stdin):
 """
 
 
-def in_process(trajectories: list[list[str]], rounds: int) -> float:
-    """CPU ms per step in one warm process that runs each node's whole prefix, with no isolation at all."""
+def warm(forest: list[Tree]) -> Cost:
+    """One warm process, each node's whole prefix, nothing between one node and the next."""
 
-    def run(prefixes: list[list[str]]) -> float:
-        before = cpu_s()
-        subprocess.run([sys.executable, "-c", IN_PROCESS], input=json.dumps(prefixes), text=True, check=True)
-        return cpu_s() - before
+    def run(nodes: list[list[str]]) -> tuple[float, float]:
+        cpu, clock = cpu_s(), time.monotonic()
+        command = [sys.executable, "-c", WARM, json.dumps(SandboxConfig().preload)]
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # as in the sandbox
+        subprocess.run(command, input=json.dumps(nodes), text=True, check=True, env=os.environ | threads)
+        return cpu_s() - cpu, time.monotonic() - clock
 
-    prefixes = []
-    for problem in range(rounds):
-        trajectory, chosen = trajectories[problem % len(trajectories)], problem % WIDTH + 1
-        for depth, step in enumerate(trajectory):
-            before = [part.format(k=chosen) for part in trajectory[:depth]]
-            prefixes += [[*before, step.format(k=k + 1)] for k in range(WIDTH)]
-    return 1e3 * (run(prefixes) - run([])) / len(prefixes)
+    nodes = [node for number, tree in enumerate(forest) for node in prefixes(tree, number)]
+    (idle_cpu, idle_clock), (cpu, clock) = run([]), run(nodes)
+    return Cost(len(nodes), cpu - idle_cpu, clock - idle_clock)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=48, help="trees of the mix")
-    parser.add_argument("--fresh", type=int, default=6, help="trajectories run by fresh interpreters; 0 to leave out")
+    parser.add_argument("--quick", action="store_true", help="every fourth trajectory only: a look, not a measurement")
     options = parser.parse_args()
-    trivial = [["x = {k}\ny = 2", "x = x + 3", "y = x * 2", "x = y - 1", "print(x)"]]
-    rows = {
-        "ours, mix, every layer": measure(SandboxConfig(), TRAJECTORIES, options.problems),
-        "ours, mix, unsafe": measure(SandboxConfig(isolation="unsafe"), TRAJECTORIES, options.problems),
-        "ours, mix, keep=never": measure(SandboxConfig(keep="never"), TRAJECTORIES, max(1, options.problems // 4)),
-        "ours, trivial, preloaded": measure(SandboxConfig(), trivial, options.problems),
-        "ours, trivial, bare": measure(SandboxConfig(preload=()), trivial, 4 * options.problems),
+    names = list(TRAJECTORIES)[:: 4 if options.quick else 1]
+    mix, one = trees(names, 5), SandboxConfig(concurrency=1)
+    ways = {
+        "fresh interpreter, whole prefix": fresh(mix),
+        "fork, replay of the prefix": grown(SandboxConfig(keep="never", concurrency=1), mix),
+        "warm exec, no isolation": warm(mix),
+        "ours, every layer": grown(one, mix),
+        "ours, unsafe": grown(one.model_copy(update={"isolation": "unsafe"}), mix),
+        "ours, depth 10": grown(one, trees(names, 10)),
+        "ours, depth 15": grown(one, trees(names, 15)),
+        "warm exec, depth 15": warm(trees(names, 15)),
+        "ours, empty step": grown(one, [[[f"x = {k}" for k in range(WIDTH)]] * 5] * len(names)),
+        "ours, all cores": grown(SandboxConfig(), mix),
     }
-    print(f"{'way':28} {'CPU ms/step':>12} {'broker ms':>10} {'steps/s':>9} {'steps':>7}")
-    for name, row in rows.items():
-        print(f"{name:28} {row['cpu_ms']:12.2f} {row['broker_ms']:10.2f} {row['per_s']:9.1f} {row['steps']:7.0f}")
-    warm_ms = in_process(TRAJECTORIES, max(1, options.problems // 2))
-    print(f"{'in process, no isolation':28} {warm_ms:12.2f}")
-    figures = {name: {key: round(value, 3) for key, value in row.items()} for name, row in rows.items()}
-    summary: dict[str, object] = {"in_process_ms": round(warm_ms, 3), "ways": figures}
-    mix_ms, bare_ms = rows["ours, mix, every layer"]["cpu_ms"], rows["ours, trivial, bare"]["cpu_ms"]
-    if options.fresh:
-        fresh_ms = fresh(TRAJECTORIES[: options.fresh])
-        print(f"{'fresh interpreters':28} {fresh_ms:12.2f}   {fresh_ms / mix_ms:.0f} times ours")
-        summary |= {"fresh_ms": round(fresh_ms, 3), "times_less_than_fresh": round(fresh_ms / mix_ms, 1)}
-    ok = mix_ms <= TARGET_MIX_MS and bare_ms <= TARGET_BARE_MS
-    print(json.dumps({"name": "sandbox", "ok": ok, "figures": summary}))
+    figures = {name: cost.figures() for name, cost in ways.items()}
+    table = Table("way", "CPU ms/node", "nodes/CPU-s", "nodes/s", "broker ms", "fork ms", "MB/snapshot", "nodes")
+    for name, row in figures.items():
+        shown = [f"{row[key]:.2f}" if row[key] else "" for key in ("broker_ms", "fork_ms", "snapshot_mb")]
+        table.add_row(name, f"{row['cpu_ms']:.2f}", f"{row['per_cpu_s']:.0f}", f"{row['per_s']:.0f}", *shown,
+                      f"{row['nodes']:.0f}")  # fmt: skip
+    Console(width=120).print(table)
+    ours = ways["ours, every layer"].cpu_ms
+    bars = {
+        "times_less_than_fresh": ways["fresh interpreter, whole prefix"].cpu_ms / ours,
+        "against_warm": ours / ways["warm exec, no isolation"].cpu_ms,
+        "depth_15_against_5": ways["ours, depth 15"].cpu_ms / ours,
+    }
+    ok = (
+        bars["times_less_than_fresh"] >= TIMES_FRESH
+        and bars["against_warm"] <= 1
+        and bars["depth_15_against_5"] <= DEPTH_SLACK
+    )
+    for name, value in bars.items():
+        print(f"{name}: {value:.2f}")
+    rounded = {name: {key: round(value, 3) for key, value in row.items()} for name, row in figures.items()}
+    print(json.dumps({"name": "sandbox", "ok": ok, "figures": bars | {"ways": rounded}}))
 
 
 if __name__ == "__main__":

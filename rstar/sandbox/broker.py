@@ -135,7 +135,13 @@ class Broker:
                 self.tree.drop(message[1])
 
     def _run(
-        self, request: int, parent: str, steps: list[tuple[str, str]], keep: bool, chain: list[Any] | None
+        self,
+        request: int,
+        parent: str,
+        steps: list[tuple[str, str]],
+        keep: bool,
+        group: str,
+        chain: list[Any] | None,
     ) -> None:
         lives = parent in self.tree.live
         if not lives and chain is None:
@@ -143,7 +149,7 @@ class Broker:
             return
         self.open[request] = _Request(len(steps))
         for index, (state, code) in enumerate(steps):
-            job = Job(request, index, state, code, keep)
+            job = Job(request, index, state, code, keep, group)
             if lives:
                 self.tree.submit(job, parent)
             else:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rstar.core.execution import ROOT_STATE, StateId, Status, StepResult
 from rstar.sandbox.config import SandboxConfig
 from rstar.sandbox.link import BrokerLost, Link
-from rstar.sandbox.wire import STATUSES, digest
+from rstar.sandbox.wire import COUNTERS, STATUSES, digest
 
 Keep = Literal["auto", "never"]
 
@@ -23,20 +23,33 @@ STATUS = tuple(Status(name) for name in STATUSES)
 
 @dataclass(slots=True)
 class SandboxStats:
-    """Counts since the start. `live`, `forks`, `evictions`, `replays` and `broker_cpu_s` come from the brokers."""
+    """Counts and seconds since the start; `known`, `live` and `queued` are of now."""
 
     executions: int = 0
+    """Steps that ran; `step_cpu_s` is their own CPU time."""
+    step_cpu_s: float = 0.0
+    statuses: Counter[Status] = field(default_factory=Counter)
     cached: int = 0
+    """Steps that were answered without running."""
     retries: int = 0
+    """Steps run again because the machine spoiled them."""
     restarts: int = 0
+    """Brokers replaced."""
+    known: int = 0
+    """States that can be built upon, as a process or by replay."""
     live: int = 0
+    """States kept as processes (snapshots)."""
+    queued: int = 0
+    """Steps that wait in a broker."""
     forks: int = 0
+    """Processes made; `fork_s` is the time on the clock from the request to the child's pid."""
+    fork_s: float = 0.0
     evictions: int = 0
     replays: int = 0
-    known: int = 0
-    step_cpu_s: float = 0.0
+    """Steps of prefixes run again; `replay_cpu_s` is their CPU time."""
+    replay_cpu_s: float = 0.0
     broker_cpu_s: float = 0.0
-    statuses: Counter[Status] = field(default_factory=Counter)
+    """CPU time of the brokers themselves."""
 
 
 class _Known:
@@ -92,6 +105,7 @@ class Sandbox:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(link.stop() for link in self._links))
+        self.stats()
         self._links = []
 
     @property
@@ -159,14 +173,12 @@ class Sandbox:
     def stats(self) -> SandboxStats:
         """What happened so far."""
         stats = self._stats
+        if not self._links:  # closed: as it was then
+            return stats
         stats.known = len(self._known)
         stats.restarts = sum(link.restarts for link in self._links)
-        counters = [link.counters for link in self._links]
-        stats.live = sum(counter[0] for counter in counters)
-        stats.forks = sum(counter[1] for counter in counters)
-        stats.evictions = sum(counter[2] for counter in counters)
-        stats.replays = sum(counter[3] for counter in counters)
-        stats.broker_cpu_s = sum(counter[4] for counter in counters)
+        for name, *values in zip(COUNTERS, *(link.counters for link in self._links), strict=True):
+            setattr(stats, name, sum(values))
         return stats
 
     def state_id(self, parent: StateId, code: str) -> StateId:
@@ -193,7 +205,7 @@ class Sandbox:
             link = origin.link if origin is not None else self._choose(group)
             for attempt in range(RETRIES + 1):
                 try:
-                    rows = await self._ask(link, parent, origin, left, keep)
+                    rows = await self._ask(link, parent, origin, left, keep, group or "")
                 except BrokerLost as lost:
                     rows = [(STATUSES.index("infra"), "", None, str(lost), False, 0.0, 0.0, 0)] * len(left)
                 for (state, code), row in zip(list(left.items()), rows, strict=True):
@@ -217,9 +229,9 @@ class Sandbox:
                     lonely.cancel()
 
     async def _ask(
-        self, link: Link, parent: StateId, origin: _Known | None, steps: dict[StateId, str], keep: bool
+        self, link: Link, parent: StateId, origin: _Known | None, steps: dict[StateId, str], keep: bool, group: str
     ) -> list[Any]:
-        request = (parent, list(steps.items()), keep)
+        request = (parent, list(steps.items()), keep, group)
         chain = _chain(origin, parent, self) if self.config.keep == "never" else None
         rows = await link.ask(*request, chain)
         if rows is None:

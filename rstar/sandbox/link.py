@@ -12,11 +12,15 @@ from typing import Any
 
 from rstar.errors import SandboxUnavailable
 from rstar.sandbox.config import SandboxConfig
-from rstar.sandbox.wire import pack, unpack
+from rstar.sandbox.room import memory_limit, process_limit
+from rstar.sandbox.wire import COUNTERS, pack, unpack
 
 CORES_PER_BROKER = 8
 STATES_PER_BROKER = 1024
 """No more live states than this for one broker unless asked for: beyond it forks slow down and neighbours suffer."""
+
+QUEUE = 1024
+"""Requests that a broker has at a time; the next ones wait on this side, where they cost it nothing."""
 
 STOP_S = 10.0
 """Seconds a broker has to end its nodes before it is killed (its nodes then die by themselves)."""
@@ -47,14 +51,14 @@ class _Protocol(asyncio.Protocol):
 
 
 class Link:
-    """One broker. `waiting` counts steps that it owes; `counters` is its last report (see `Tree.counters`)."""
+    """One broker. `waiting` counts steps that it owes; `counters` is its last report (see `wire.COUNTERS`)."""
 
     def __init__(self, config: SandboxConfig, number: int, without: tuple[str, ...]):
         self.config = config
         self.number = number
         self.without = without
         self.layers: dict[str, tuple[bool, str]] = {}
-        self.counters: tuple[int, int, int, int, float] = (0, 0, 0, 0, 0.0)
+        self.counters: tuple[float, ...] = (0,) * len(COUNTERS)
         self.restarts = 0
         self.waiting = 0
         self.pid: int | None = None
@@ -63,6 +67,7 @@ class Link:
         self._asked: dict[int, asyncio.Future[list[Any] | None]] = {}
         self._count = 0
         self._starting: asyncio.Lock = asyncio.Lock()
+        self._queue = asyncio.Semaphore(QUEUE)
         self._ready: asyncio.Future[None] | None = None
         self._stopped = False
 
@@ -98,25 +103,33 @@ class Link:
         await asyncio.to_thread(self._reap)
 
     async def ask(
-        self, parent: str, steps: list[tuple[str, str]], keep: bool, chain: list[tuple[str, str, int]] | None
+        self,
+        parent: str,
+        steps: list[tuple[str, str]],
+        keep: bool,
+        group: str,
+        chain: list[tuple[str, str, int]] | None,
     ) -> list[Any] | None:
         """Have steps run: one row each, or None when `parent` is not live there and no `chain` was given.
 
         Raises BrokerLost when it dies meanwhile (the next call starts another), SandboxUnavailable when none starts.
         """
-        if self._transport is None:
-            await self._restart()
-        self._count += 1
-        request = self._count
-        future: asyncio.Future[list[Any] | None] = asyncio.get_running_loop().create_future()
-        self._asked[request] = future
         self.waiting += len(steps)
-        self.send(("run", request, parent, steps, keep, chain))
         try:
-            return await future
+            async with self._queue:
+                if self._transport is None:
+                    await self._restart()
+                self._count += 1
+                request = self._count
+                future: asyncio.Future[list[Any] | None] = asyncio.get_running_loop().create_future()
+                self._asked[request] = future
+                self.send(("run", request, parent, steps, keep, group, chain))
+                try:
+                    return await future
+                finally:
+                    self._asked.pop(request, None)
         finally:
             self.waiting -= len(steps)
-            self._asked.pop(request, None)
 
     def send(self, message: Any) -> None:
         """Write one message; to a broker that is gone it is nothing."""
@@ -202,23 +215,10 @@ def runtime_paths() -> list[str]:
 def live_states(preloaded: int) -> int:
     """How many states may be processes: a quarter of the memory, half of the descriptors, half of the pids."""
     megabytes = 5.0 if preloaded else 1.5
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 0.25
+    memory = memory_limit() * 0.25
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    bounds = [memory / (megabytes * 1e6), descriptors / 2, _pids() / 2]
+    bounds = [memory / (megabytes * 1e6), descriptors / 2, process_limit() / 2]
     return max(8, int(min(bounds)))
-
-
-def _pids() -> float:
-    """The tightest limit on processes that the kernel shows."""
-    bounds = [32768.0]
-    for path in ("/proc/sys/kernel/pid_max", "/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"):
-        try:
-            text = Path(path).read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            bounds.append(float(text))
-    return min(bounds)
 
 
 def _environment() -> dict[str, str]:

@@ -24,14 +24,27 @@ Result = tuple[int, str, str | None, str | None, bool, float, float, int]
 
 
 class Job:
-    """One step to run. `request` and `index` say who asked (nobody, for the rebuilding of an evicted state), `state`
-    is what it makes, `source` the live node it starts from, `chain` the prefix (code, digest) to replay first in the
-    same process. `expected` is the digest that the step itself must show when it is a replay too."""
+    """One step to run. `request` and `index` say who asked (nobody, for the rebuilding of an evicted state), `group` for
+    which problem; `state` is what it makes, `source` the live node it starts from, `chain` the prefix (code, digest) to
+    replay first in the same process. `expected` is the digest that the step must show when it is a replay itself."""
 
-    __slots__ = ("chain", "code", "expected", "index", "keep", "replayed", "request", "retried", "source", "state")
+    __slots__ = (
+        "chain",
+        "code",
+        "expected",
+        "group",
+        "index",
+        "keep",
+        "replayed",
+        "request",
+        "retried",
+        "source",
+        "state",
+    )
 
-    def __init__(self, request: int, index: int, state: str, code: str, keep: bool):
+    def __init__(self, request: int, index: int, state: str, code: str, keep: bool, group: str = ""):
         self.request = request
+        self.group = group
         self.index = index
         self.state = state
         self.code = code
@@ -210,13 +223,3 @@ def kill(pid: int) -> None:
         os.kill(pid, SIGKILL)
     except ProcessLookupError:
         return
-
-
-def short_of_memory() -> bool:
-    """Less than a tenth of the machine's memory is left."""
-    try:
-        with open("/proc/meminfo", "rb") as file:
-            rows = dict(line.split(b":") for line in file)
-        return int(rows[b"MemAvailable"].split()[0]) * 10 < int(rows[b"MemTotal"].split()[0])
-    except (OSError, KeyError):
-        return False

@@ -26,15 +26,15 @@ from rstar.sandbox.process import (
     own_children,
     parse,
     runnable,
-    short_of_memory,
     wait,
     wait_for_all,
     waited,
 )
+from rstar.sandbox.room import short_of_memory
 from rstar.sandbox.wire import CODE, FORK, FORKED, MAX_RESULT, RUN, RUN_HEAD, digest
 
-MEMORY_CHECK = 32
-"""The machine's memory is looked at after so many forks."""
+MEMORY_CHECK = 64
+"""The memory that is left is looked at after so many forks."""
 
 STARVED_S = 60.0
 """A step that the machine keeps waiting for so long beyond its wall limit is given up as infra."""
@@ -55,10 +55,11 @@ class Tree:
         self.by_fd: dict[int, Node] = {}
         self.live: OrderedDict[str, Node] = OrderedDict()
         self.running: dict[Node, None] = {}
-        self.pending: deque[Job] = deque()
+        self.pending: OrderedDict[str, deque[Job]] = OrderedDict()
         self.rebuilding: dict[str, list[Job]] = {}
         self.finished: deque[tuple[Job, Result]] = deque()
         self.forks = self.evictions = self.replays = 0
+        self.fork_s = self.replay_cpu_s = 0.0
 
     def plant(self, pid: int, sock: socket) -> None:
         """Make the zygote the root."""
@@ -77,7 +78,7 @@ class Tree:
             return
         job.source = self.live[state]
         job.source.wanted += 1
-        self.pending.append(job)
+        self.pending.setdefault(job.group, deque()).append(job)
 
     def submit_after(self, job: Job, parent: str, chain: list[tuple[str, str, int]]) -> None:
         """Queue a step whose parent is not live: `chain` holds (state, code, digest) from the root to it."""
@@ -96,7 +97,7 @@ class Tree:
             if state in self.live:
                 start, at = state, index + 1
         *before, (_, code, check) = chain[at:]
-        rebuild = Job(NOBODY, 0, parent, code, True)
+        rebuild = Job(NOBODY, 0, parent, code, True, job.group)
         rebuild.chain = [(code, check) for _, code, check in before]
         rebuild.expected = check
         self.submit(rebuild, start)
@@ -150,13 +151,15 @@ class Tree:
             kill(pid)
         wait_for_all()
 
-    def counters(self) -> tuple[int, int, int, int, float]:
-        """Live states, forks, evictions, replayed steps, the broker's own CPU seconds."""
-        return len(self.live) - 1, self.forks, self.evictions, self.replays, time.process_time()
+    def counters(self) -> tuple[float, ...]:
+        """As in `rstar.sandbox.wire.COUNTERS`."""
+        queued = sum(len(jobs) for jobs in self.pending.values())
+        forked = self.forks, self.fork_s, self.evictions
+        return len(self.live) - 1, queued, *forked, self.replays, self.replay_cpu_s, time.process_time()
 
     def _dispatch(self) -> None:
         while self.pending and len(self.running) < self.slots:
-            job = self.pending.popleft()
+            job = self._next()
             parent = job.source
             assert parent is not None
             parent.wanted -= 1
@@ -164,6 +167,14 @@ class Tree:
                 self._answer(job, INFRA, "the parent state was lost while the step waited")
             else:
                 self._fork(parent, job)
+
+    def _next(self) -> Job:
+        """The problems take turns, so that a wide one does not keep the others waiting."""
+        group, jobs = self.pending.popitem(last=False)
+        job = jobs.popleft()
+        if jobs:
+            self.pending[group] = jobs
+        return job
 
     def _fork(self, parent: Node, job: Job) -> None:
         try:
@@ -218,6 +229,7 @@ class Tree:
         else:
             node.pid = pid
             node.parent = None
+            self.fork_s += time.monotonic() - node.started
             if node.doomed:
                 kill(pid)
             for stashed in node.stash:
@@ -235,7 +247,7 @@ class Tree:
         if not job.retried and source is not None and source.state is not None and self._evict():
             job.retried = True
             source.wanted += 1
-            self.pending.appendleft(job)
+            self.pending.setdefault(job.group, deque()).appendleft(job)
         else:
             self._answer(job, INFRA, reason)
 
@@ -252,6 +264,7 @@ class Tree:
         expected = job.chain[node.step][1] if prefix else job.expected
         if expected is not None:
             self.replays += 1
+            self.replay_cpu_s += cpu
             if expected != digest(status, stdout, value):
                 self._verdict(node, CODE["nondeterministic"], "replaying a step of the prefix gave another result")
                 self._discard(node)

@@ -44,6 +44,9 @@ RESULT = Struct("<c8sBBidIII")
 """Node to broker after RUN: b"R", nonce, status, flags, error line (-1: none), CPU seconds, and the lengths of stdout,
 value and error; then these texts."""
 
+COUNTERS = ("live", "queued", "forks", "fork_s", "evictions", "replays", "replay_cpu_s", "broker_cpu_s")
+"""What a broker tells with every answer, in this order; see `rstar.sandbox.client.SandboxStats`."""
+
 TRUNCATED = 1
 HAS_VALUE = 2
 HAS_ERROR = 4
