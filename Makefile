@@ -9,7 +9,7 @@ CONSTRAINTS ?= -c constraints-cpu.txt
 EXTRAS ?= train,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format up down clean docs
+.PHONY: help setup demo test soak check lint format up down clean docs
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ format: setup ## rewrite the code in the house format
 
 docs: setup ## rewrite the pages that are made from the code
 	$(BIN)/python -m rstar.config.describe > docs/config.md
+
+soak: setup ## a million executions in one sandbox, within an hour: does anything grow?
+	$(BIN)/python benchmarks/soak.py
 
 up: setup ## Prefect: server, pool, deployments and worker, until Ctrl-C or `make down`
 	@$(BIN)/python -m flows.up

@@ -10,7 +10,7 @@ import typer
 
 from rstar import __version__
 from rstar.cli import files, screen
-from rstar.errors import InputError, RstarError
+from rstar.errors import InputError, RstarError, SandboxUnavailable
 from rstar.pipeline import inspect
 
 app = typer.Typer(
@@ -221,6 +221,36 @@ def run_steps(
 ) -> None:
     """Run steps in the sandbox: the same rows with `results`, one a step, up to the first that fails."""
     files.execute(file, isolation, cpu_s, json)
+
+
+@app.command()
+def doctor(
+    config: Annotated[
+        list[str] | None,
+        typer.Argument(help="Configs whose sandbox.isolation must be possible here.", metavar="[CONFIG...]"),
+    ] = None,
+    isolation: Annotated[
+        str | None, typer.Option(help="The level that must be possible: rlimits, seccomp or strict; seccomp if absent.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """What this machine gives the sandbox, layer by layer; exit code 1 when the isolation asked for cannot be had."""
+    from rstar.sandbox import SandboxConfig
+    from rstar.sandbox.doctor import examine, level
+    from rstar.sandbox.lockdown import LEVELS
+
+    wanted = isolation or (inspect.config(config).sandbox if config else SandboxConfig()).isolation
+    if wanted not in LEVELS:
+        raise InputError(f"--isolation: {wanted!r} is not one of {', '.join(LEVELS)}")
+    findings = {finding.name: finding for finding in examine()}
+    found = findings.get(level(wanted), findings["execution tree"])
+    if json:
+        screen.json_line({"isolation": wanted, "findings": [finding.row() for finding in findings.values()]})
+    else:
+        rows = [[its.name, "yes" if its.active else "no", its.detail] for its in findings.values()]
+        screen.table(["what", "active", "detail"], rows)
+    if not found.active:
+        raise SandboxUnavailable(found.detail)
 
 
 def _version(wanted: bool) -> None:

@@ -1,45 +1,64 @@
-"""Which isolation layers this machine gives, found by starting a bare sandbox and looking from inside a node."""
+"""Which isolation layers this machine gives, found by starting bare sandboxes and looking from inside a node."""
 
 import asyncio
+import os
+from dataclasses import asdict, dataclass
 
 from rstar.core.execution import ROOT_STATE
 from rstar.errors import SandboxUnavailable
 from rstar.sandbox.client import Sandbox
 from rstar.sandbox.config import SandboxConfig
 from rstar.sandbox.link import live_states
-
-ORDER = ("rlimits", "no_new_privs", "seccomp", "landlock", "uid")
-LEVELS = ("rlimits", "seccomp", "strict")
-
-
-def layers() -> list[tuple[str, bool, str]]:
-    """Name, active, detail: the execution tree, each layer, then which levels of `sandbox.isolation` can be had.
-
-    Not for a running event loop. Takes well under a second.
-    """
-    return asyncio.run(_look())
+from rstar.sandbox.lockdown import LEVELS, REMEDY
+from rstar.sandbox.room import memory_limit, process_limit
 
 
-async def _look() -> list[tuple[str, bool, str]]:
-    rows: list[tuple[str, bool, str]] = []
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: whether it is in force, and a detail or the way to get it."""
+
+    name: str
+    active: bool
+    detail: str
+
+    def row(self) -> dict[str, object]:
+        """As plain JSON values."""
+        return asdict(self)
+
+
+def examine() -> list[Finding]:
+    """The machine, the execution tree, each layer, then each level of `sandbox.isolation` that layers add up to.
+
+    Not for a running event loop. Takes about a second."""
+    return asyncio.run(_examine())
+
+
+def level(isolation: str) -> str:
+    """The name under which `examine` reports an isolation level."""
+    return f"isolation {isolation}"
+
+
+async def _examine() -> list[Finding]:
+    gigabytes, cores = memory_limit() / 1e9, len(os.sched_getaffinity(0))
+    findings = [Finding("machine", True, f"{cores} cores, {gigabytes:.1f} GB, {process_limit()} processes for us")]
     try:
         async with Sandbox(SandboxConfig(preload=(), isolation="rlimits", workers=1)) as sandbox:
             result = await sandbox.run(ROOT_STATE, "6 * 7")
-            cap = live_states(preloaded=1)
-            detail = f"about {cap} states fit as processes" if result.ok else str(result.error)
-            rows.append(("execution tree", result.value == "42", detail))
-            rows += [(name, *sandbox.layers[name]) for name in ORDER]
+            detail = f"about {live_states(preloaded=1)} states fit as processes" if result.ok else str(result.error)
+            findings.append(Finding("execution tree", result.value == "42", detail))
+            for name in REMEDY:
+                active, detail = sandbox.layers[name]
+                findings.append(Finding(name, active, detail if active else f"{detail}; {REMEDY[name]}"))
     except SandboxUnavailable as failure:
-        return [("execution tree", False, str(failure))]
-    for level in LEVELS:
-        rows.append((f"isolation: {level}", *await _reached(level)))
-    return rows
+        return [*findings, Finding("execution tree", False, str(failure))]
+    reached = [name for name in LEVELS if name != "unsafe"]
+    return findings + [await _reached(name) for name in reached]
 
 
-async def _reached(level: str) -> tuple[bool, str]:
+async def _reached(isolation: str) -> Finding:
     try:
-        config = SandboxConfig.model_validate({"preload": (), "isolation": level, "workers": 1})
+        config = SandboxConfig.model_validate({"preload": (), "isolation": isolation, "workers": 1})
         async with Sandbox(config):
-            return True, "its self-test passed in a node"
+            return Finding(level(isolation), True, "its self-test passed in a node")
     except SandboxUnavailable as failure:
-        return False, str(failure)
+        return Finding(level(isolation), False, str(failure))

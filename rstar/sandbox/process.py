@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from itertools import islice
 from signal import SIGKILL, SIGXCPU
 
-from rstar.sandbox.wire import CODE, HAS_ERROR, HAS_VALUE, LOST_CHANNEL, RESULT, TRUNCATED
+from rstar.sandbox.wire import BROKEN, CODE, HAS_ERROR, HAS_VALUE, LOST_CHANNEL, RESULT, TRUNCATED
 
 ROOT = "root"
 OK, INFRA = CODE["ok"], CODE["infra"]
@@ -24,7 +24,7 @@ Result = tuple[int, str, str | None, str | None, bool, float, float, int]
 
 
 class Job:
-    """One step to run. `request` and `index` say who asked (nobody, for the rebuilding of an evicted state), `group` for
+    """One step to run. `request` and `index` say who asked (nobody, for rebuilding an evicted state), `group` for
     which problem; `state` is what it makes, `source` the live node it starts from, `chain` the prefix (code, digest) to
     replay first in the same process. `expected` is the digest that the step must show when it is a replay itself."""
 
@@ -164,6 +164,8 @@ def cause_of_death(status: int, pid: int) -> tuple[int, str]:
         return CODE["crashed"], f"the interpreter died of signal {number}"
     if os.WEXITSTATUS(status) == LOST_CHANNEL:
         return HIDING
+    if os.WEXITSTATUS(status) == BROKEN:
+        return CODE["crashed"], "the step broke the interpreter it ran in"
     return CODE["exit"], f"the process exited with code {os.WEXITSTATUS(status)}"
 
 
