@@ -10,15 +10,17 @@ import gc
 import io
 import sys
 from _ast import Expr, Expression, Module, PyCF_ONLY_AST
-from _socket import CMSG_SPACE, socket
+from _socket import CMSG_SPACE, gaierror, socket
 from collections.abc import Callable
 from posix import _exit, close, dup2, getppid, write
-from resource import RLIMIT_AS, RLIMIT_CPU, getrlimit, setrlimit
+from resource import RLIM_INFINITY, RLIMIT_AS, RLIMIT_CPU
+from sys import setprofile, settrace
 from time import thread_time
 from types import TracebackType
 from typing import Any
 
 from rstar.sandbox.wire import (
+    BROKEN,
     CODE,
     FORK,
     FORKED,
@@ -34,7 +36,11 @@ from rstar.sandbox.wire import (
 globals()["__builtins__"] = dict(vars(builtins))
 
 DENIED_ERRNOS = frozenset({errno.EPERM, errno.EACCES})
-NO_THREAD = "can't start new thread"
+REFUSALS = (RuntimeError, "can't start new thread"), (ValueError, "not allowed to raise maximum limit")
+"""Refused calls that Python does not report as an OSError."""
+
+Outcome = tuple[int, str | None, str | None, int]
+"""Status, repr of the last expression, error text, line of the error (-1: none)."""
 
 
 class Sink(io.BufferedIOBase):
@@ -72,13 +78,23 @@ class EmptyInput(io.StringIO):
 class Node:
     """One interpreter state and the loop that serves it.
 
-    `fork` makes a child whose parent is the broker and returns its pid, 0 in the child, or minus an errno. Limits: see
-    `rstar.sandbox.config.Limits`.
+    `fork` makes a child whose parent is the broker and returns its pid, 0 in the child, or minus an errno; `limit` sets
+    a limit of this process (resource, soft, hard). `limits`: see `rstar.sandbox.config.Limits`. `memory` is the address
+    space that a step may use, and that plus a reserve, in which a step's end can be reported and an idle state forked.
     """
 
-    def __init__(self, fork: Callable[[], int], in_child: Callable[[], None], limits: dict[str, Any]):
+    memory = RLIM_INFINITY, RLIM_INFINITY
+
+    def __init__(
+        self,
+        fork: Callable[[], int],
+        in_child: Callable[[], None],
+        limit: Callable[[int, int, int], None],
+        limits: dict[str, Any],
+    ):
         self.fork = fork
         self.in_child = in_child
+        self.limit = limit
         self.out_chars: int = limits["out_chars"]
         self.cpu_s = int(limits["cpu_s"]) * 2 + 2  # a backstop behind the broker's clock, which is exact
         self.buffer = limits["max_code"] + 64
@@ -101,7 +117,13 @@ class Node:
             setattr(sys, f"__{name}__", stream)
 
     def serve(self) -> None:
-        """Obey the broker until its end of the channel closes. Never returns."""
+        """Obey the broker until its end of the channel closes. Never returns, whatever a step left behind."""
+        try:
+            self._obey()
+        finally:
+            _exit(BROKEN)
+
+    def _obey(self) -> None:
         recvmsg = self.channel.recvmsg
         space = CMSG_SPACE(4)
         while True:
@@ -136,46 +158,61 @@ class Node:
         self.began = thread_time() if self.depth > self.born else 0.0  # a fork's clock starts with it
         self.depth += 1
         soft = self.cpu_s
-        setrlimit(RLIMIT_CPU, (soft, soft + 60))
-        status, value, error, line = self._step(message[RUN_HEAD.size :])
-        keep = keep and status == CODE["ok"]
-        self._report(status, value, error, line)
-        if not keep:
+        self.limit(RLIMIT_CPU, soft, soft + 60)
+        self.limit(RLIMIT_AS, *self.memory)
+        try:
+            outcome = self._step(message[RUN_HEAD.size :])
+            self._report(*outcome)
+        except MemoryError:
+            self._breathe()
+            outcome = CODE["memory"], None, "MemoryError", -1
+            self._report(*outcome)
+        if not keep or outcome[0] != CODE["ok"]:
             _exit(0)
-        setrlimit(RLIMIT_CPU, (soft + 60, soft + 60))
+        self.limit(RLIMIT_CPU, soft + 60, soft + 60)
+        self._breathe()
 
-    def _step(self, source: bytes) -> tuple[int, str | None, str | None, int]:
-        """Run one step in the namespace: status, repr of the last expression, error text, line of the error."""
+    def _step(self, source: bytes) -> Outcome:
+        """Run one step in the namespace."""
         name = f"<step {self.depth}>"
         self.stdin.asked = False
+        compiled = False
+        value = None
         try:
             tree = compile(source.decode("utf-8", "surrogatepass"), name, "exec", PyCF_ONLY_AST, True, 0)
             body, last = _split(tree)
             run = compile(body, name, "exec", 0, True, 0)
             tail = compile(last, name, "eval", 0, True, 0) if last is not None else None
-        except (SyntaxError, ValueError, OverflowError) as failure:
-            return CODE["syntax"], None, _describe(failure), getattr(failure, "lineno", None) or -1
-        except RecursionError as failure:
-            return CODE["recursion"], None, _describe(failure), -1
-        except MemoryError:
-            self._breathe()
-            return CODE["memory"], None, "MemoryError: while compiling", -1
-        value = None
-        try:
+            compiled = True
             exec(run, self.space)
             if tail is not None:
                 result = eval(tail, self.space)
                 if result is not None:
-                    value = repr(result)
+                    value = str.__str__(repr(result))  # not a subclass with methods of its own
+            settrace(None)
+            setprofile(None)
             self._flush()
         except BaseException as failure:  # the outermost frame of foreign code: whatever it raised is its verdict
-            sys.settrace(None)
-            sys.setprofile(None)
-            status = self._classify(failure)
-            return status, None, _describe(failure), _line(failure.__traceback__, name)
+            try:
+                settrace(None)
+                setprofile(None)
+            except BaseException:  # the profiler's last word; it is off now
+                settrace(None)
+            return self._failed(failure, compiled, name)
         return CODE["ok"], value, None, -1
 
-    def _classify(self, failure: BaseException) -> int:
+    def _failed(self, failure: BaseException, compiled: bool, name: str) -> Outcome:
+        try:
+            status = self._classify(failure, compiled)
+            line = (getattr(failure, "lineno", None) or -1) if status == CODE["syntax"] else -1
+            return status, None, _describe(failure), line if line > 0 else _line(failure.__traceback__, name)
+        except MemoryError:
+            self._breathe()
+            return CODE["memory"], None, "MemoryError", -1
+        except BaseException:  # a foreign class may raise anything even when it is looked at
+            return CODE["exception"], None, "an exception that cannot be shown", -1
+
+    def _classify(self, failure: BaseException, compiled: bool) -> int:
         if isinstance(failure, MemoryError):
             self._breathe()
             return CODE["memory"]
@@ -183,34 +220,43 @@ class Node:
             return CODE["exit"]
         if isinstance(failure, RecursionError):
             return CODE["recursion"]
-        if isinstance(failure, OSError):
-            if failure.errno in DENIED_ERRNOS:
-                return CODE["denied"]
-            if failure.errno == errno.ENOMEM:
-                return CODE["memory"]
+        if not compiled and isinstance(failure, SyntaxError | ValueError | OverflowError):
+            return CODE["syntax"]
+        if _refused(failure):
+            return CODE["denied"]
+        if isinstance(failure, OSError) and failure.errno == errno.ENOMEM:
+            return CODE["memory"]
         if isinstance(failure, EOFError) and self.stdin.asked:
             return CODE["stdin"]
-        if type(failure) is RuntimeError and failure.args == (NO_THREAD,):
-            return CODE["denied"]
         return CODE["exception"]
 
     def _breathe(self) -> None:
-        """Out of address space: take the small reserve behind the soft limit so that this can be reported."""
-        _, hard = getrlimit(RLIMIT_AS)
-        setrlimit(RLIMIT_AS, (hard, hard))
+        """Take the small reserve behind the soft limit."""
+        most = self.memory[1]
+        self.limit(RLIMIT_AS, most, most)
 
     def _flush(self) -> None:
+        """Push out what is buffered: in the step's own `sys.stdout`, when it put one there, then in ours."""
+        own = getattr(sys, "stdout", None)
         try:
-            self.stdout.flush()
-        except ValueError:  # the step closed it
+            if own is not None and own is not self.stdout:
+                own.flush()
+        except MemoryError:
+            raise
+        except Exception:  # a stream of the step's own may raise anything
+            pass
+        try:
+            io.TextIOWrapper.flush(self.stdout)
+        except ValueError:  # the step closed or detached it
             return
 
     def _overflow(self) -> None:
+        self._breathe()
         self._report(CODE["output_limit"], None, "output limit reached", -1)
         _exit(0)
 
     def _report(self, status: int, value: str | None, error: str | None, line: int) -> None:
-        if self.stdout.closed is False and status != CODE["output_limit"]:
+        if status != CODE["output_limit"]:
             self._flush()
         stdout, flag = b"", 0
         if self.sink.chunks:
@@ -251,15 +297,27 @@ def _split(tree: Any) -> tuple[Module, Expression | None]:
     return tree, None
 
 
+def _refused(failure: BaseException | None) -> bool:
+    """Did the sandbox refuse something, whatever a library made of it (URLError, ConnectionError)?"""
+    if any(type(failure) is kind and str(failure) == text for kind, text in REFUSALS):
+        return True
+    while failure is not None:
+        system = isinstance(failure, OSError)
+        if isinstance(failure, gaierror) or (isinstance(failure, OSError) and failure.errno in DENIED_ERRNOS):
+            return True
+        failure = failure.__cause__ or (failure.__context__ if system else None)
+    return False
+
+
 def _describe(failure: BaseException) -> str:
     kind = type(failure).__name__
     try:
-        text = str(failure.msg if isinstance(failure, SyntaxError) else failure)
+        text = str.__str__(str(failure.msg if isinstance(failure, SyntaxError) else failure))
     except MemoryError:
         raise
-    except Exception:  # a foreign __str__ may raise anything
+    except BaseException:  # a foreign __str__ may raise anything
         text = "(its message cannot be shown)"
-    text = " ".join(text.split())
+    text = " ".join(text[:5000].split())
     return f"{kind}: {text}" if text else kind
 
 

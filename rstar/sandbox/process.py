@@ -128,6 +128,7 @@ def parse(message: bytes, nonce: bytes) -> tuple[int, str, str | None, str | Non
 
 
 HIDING = (CODE["crashed"], "the step closed the sandbox's own channel")
+FORGED = (CODE["tampered"], "the step wrote to the sandbox's own channel")
 
 
 def wait(pid: int, patient: bool) -> tuple[int, float, bool]:
@@ -202,6 +203,15 @@ def own_children() -> set[int]:
             return {int(pid) for pid in file.read().split()}
     except FileNotFoundError:
         return set()
+
+
+def is_child(pid: int) -> bool:
+    """Is this a child of ours that was not waited for yet? A step that reached into its node can name any process."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def end_strays(known: set[int]) -> None:

@@ -1,7 +1,8 @@
 """The seccomp filter: an allow-list in the kernel's classic BPF; everything else fails with EPERM.
 
-A refused call is a `PermissionError` in the step, not a crash. The one `clone` that is allowed is the tree's own: exact
-flags, and a random 64-bit cookie in the call's unused sixth argument; `os.fork`, threads and `subprocess` are refused.
+A refused call is a `PermissionError` in the step, not a crash. Two calls are the node's own and carry a random 64-bit
+cookie in their unused sixth argument: the one `clone`, with exact flags, and setting a limit; so `os.fork`, threads,
+`subprocess` and `resource.setrlimit` are refused. Memory is never shared: what a step writes stays in its own process.
 """
 
 import ctypes
@@ -22,7 +23,6 @@ PLAIN: dict[str, tuple[int | None, int | None]] = {
     "lstat": (6, None),
     "poll": (7, None),
     "lseek": (8, 62),
-    "mmap": (9, 222),
     "mprotect": (10, 226),
     "munmap": (11, 215),
     "brk": (12, 214),
@@ -57,6 +57,8 @@ PLAIN: dict[str, tuple[int | None, int | None]] = {
     "geteuid": (107, 175),
     "getegid": (108, 177),
     "getppid": (110, 173),
+    "getpgrp": (111, None),
+    "getpgid": (121, 155),
     "sigaltstack": (131, 132),
     "gettid": (186, 178),
     "time": (201, None),
@@ -81,6 +83,7 @@ PLAIN: dict[str, tuple[int | None, int | None]] = {
     "rseq": (334, 293),
     "faccessat2": (439, 439),
 }
+MMAP = (9, 222)
 OPENAT = (257, 56)
 OPEN = (2, None)
 IOCTL = (16, 29)
@@ -94,6 +97,7 @@ WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | (os.O_TMPFILE 
 IOCTLS = (0x5401, 0x5450, 0x5451)  # TCGETS, FIONCLEX, FIOCLEX: what open() and isatty() ask
 FCNTLS = (0, 1, 2, 3, 1030)  # no F_SETOWN: it could send SIGIO to others
 PR_SET_PDEATHSIG, SIGKILL = 1, 9
+MAP_SHARED, MAP_ANONYMOUS = 1, 0x20
 CLONE_FLAGS = 0x8000 | 0x01000000 | 17
 """CLONE_PARENT | CLONE_CHILD_SETTID | SIGCHLD: the child is the broker's, and exits and is waited for like a fork."""
 
@@ -123,6 +127,21 @@ def _one_of(index: int, values: tuple[int, ...]) -> Program:
     return [_argument(index), *checks, (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
 
 
+def _cookie(cookie: int) -> Program:
+    """Go on when the sixth argument is the cookie, else refuse."""
+    checks: Program = []
+    for high, value in ((False, cookie & 0xFFFFFFFF), (True, cookie >> 32)):
+        checks += [_argument(5, high), (EQUAL, 1, 0, value), (RETURN, 0, 0, REFUSE)]
+    return checks
+
+
+def number(numbers: tuple[int | None, int | None], machine: str) -> int:
+    """A call's number on `machine` (`uname -m`), which must be one of ARCHITECTURES and have that call."""
+    found = numbers[list(ARCHITECTURES).index(machine)]
+    assert found is not None
+    return found
+
+
 def program(machine: str, cookie: int, sealed: bool) -> bytes:
     """The filter for `machine` (`uname -m`). `sealed` refuses every open, for kernels without Landlock."""
     column = list(ARCHITECTURES).index(machine)
@@ -140,13 +159,11 @@ def program(machine: str, cookie: int, sealed: bool) -> bytes:
         rule(numbers, [refuse] if sealed else [_argument(flags_at), (BITS, 0, 1, WRITE_FLAGS), refuse, allow])
     rule(IOCTL, _one_of(1, IOCTLS))
     rule(FCNTL, _one_of(1, FCNTLS))
-    rule(PRLIMIT, _one_of(0, (0,)))
+    limits: Program = [_argument(0), (EQUAL, 1, 0, 0), refuse, _argument(2), (EQUAL, 0, 3, 0), _argument(2, True)]
+    rule(PRLIMIT, [*limits, (EQUAL, 0, 1, 0), allow, *_cookie(cookie), allow])
+    rule(MMAP, [_argument(3), (BITS, 0, 2, MAP_ANONYMOUS), (BITS, 0, 1, MAP_SHARED), refuse, allow])
     rule(PRCTL, [_argument(0), (EQUAL, 0, 2, PR_SET_PDEATHSIG), _argument(1), (EQUAL, 1, 0, SIGKILL), refuse, allow])
-    checks = ((0, False, CLONE_FLAGS), (5, False, cookie & 0xFFFFFFFF), (5, True, cookie >> 32))
-    clone: Program = []
-    for index, high, value in checks:
-        clone += [_argument(index, high), (EQUAL, 1, 0, value), refuse]
-    rule(CLONE, [*clone, allow])
+    rule(CLONE, [_argument(0), (EQUAL, 1, 0, CLONE_FLAGS), refuse, *_cookie(cookie), allow])
     rule(CLONE3, [(RETURN, 0, 0, ABSENT)])  # ENOSYS makes glibc fall back to clone, which is then refused
     code.append(refuse)
     return b"".join(INSTRUCTION.pack(*instruction) for instruction in code)

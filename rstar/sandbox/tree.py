@@ -9,6 +9,7 @@ from select import EPOLLIN, epoll
 from typing import Any
 
 from rstar.sandbox.process import (
+    FORGED,
     HIDING,
     INFRA,
     NOBODY,
@@ -22,6 +23,7 @@ from rstar.sandbox.process import (
     cheapest,
     cpu_clock,
     end_strays,
+    is_child,
     kill,
     own_children,
     parse,
@@ -53,6 +55,7 @@ class Tree:
         self.cap: int = config["live_states"]
         self.never: bool = config["keep"] == "never"
         self.by_fd: dict[int, Node] = {}
+        self.pids: set[int] = set()
         self.live: OrderedDict[str, Node] = OrderedDict()
         self.running: dict[Node, None] = {}
         self.pending: OrderedDict[str, deque[Job]] = OrderedDict()
@@ -66,6 +69,7 @@ class Tree:
         root = Node(pid, sock, None)
         root.state = ROOT
         self.live[ROOT] = root
+        self.pids.add(pid)
         self.by_fd[sock.fileno()] = root
         self.poll.register(sock.fileno(), EPOLLIN)
 
@@ -116,7 +120,7 @@ class Tree:
         elif message[:1] == b"P" and node.births and len(message) == FORKED.size:
             self._born(node, message)
         elif node.pid == 0:
-            node.stash.append(message)
+            node.stash = node.stash[:1] or [message]  # more than one report is not asked for before it is known
         else:
             self._replied(node, message)
 
@@ -147,7 +151,7 @@ class Tree:
 
     def fell(self) -> None:
         """The end: kill every node and wait for them."""
-        for pid in own_children() | {node.pid for node in self.by_fd.values() if node.pid}:
+        for pid in own_children() | self.pids:
             kill(pid)
         wait_for_all()
 
@@ -226,8 +230,14 @@ class Tree:
             self._forget(node)
             if job is not None:
                 self._again(job, f"fork failed: {os.strerror(error)}")
+        elif pid in self.pids or not is_child(pid):
+            self._forget(node)
+            if node.job is not None:
+                self._answer(node.job, *FORGED)
+            self._tampered(parent)
         else:
             node.pid = pid
+            self.pids.add(pid)
             node.parent = None
             self.fork_s += time.monotonic() - node.started
             if node.doomed:
@@ -289,7 +299,7 @@ class Tree:
             self._make_room()  # after the steps that wait for a rebuilt state have claimed it
 
     def _tampered(self, node: Node) -> None:
-        self._verdict(node, CODE["tampered"], "the step wrote to the sandbox's own channel")
+        self._verdict(node, *FORGED)
         if node.state is not None:
             self.live.pop(node.state, None)
             node.state = None
@@ -303,21 +313,23 @@ class Tree:
             return
         self._forget(node)
         status, cpu, hid = wait(node.pid, patient=node.job is not None)
+        self.pids.discard(node.pid)
         if node.births:  # one may have been forked and not confirmed; an innocent newborn is run again
-            end_strays({other.pid for other in self.by_fd.values()})
+            end_strays(self.pids)
         if node.state is not None:
             del self.live[node.state]
             if node.state == ROOT:
                 raise SystemExit(3)  # nothing can be forked any more: the client starts another broker
             node.state = None
+        fate = HIDING if hid else cause_of_death(status, node.pid)
         for child in node.births:
             job, child.job = child.job, None
             self._forget(child)
             if job is not None:
-                self._answer(job, INFRA, "the parent state's process died")
+                self._answer(job, fate[0], f"the parent state's process died: {fate[1]}")
         if node.job is not None:
             node.cost += cpu
-            self._verdict(node, *(HIDING if hid else cause_of_death(status, node.pid)))
+            self._verdict(node, *fate, cpu)
 
     def _check(self, node: Node, now: float) -> None:
         """A running step's time may be up. What it waited for the processor is the machine's doing, not the step's."""
@@ -345,13 +357,15 @@ class Tree:
             return
         self._discard(node)
 
-    def _verdict(self, node: Node, status: int, error: str) -> None:
+    def _verdict(self, node: Node, status: int, error: str, cpu: float | None = None) -> None:
         job, node.job = node.job, None
         self.running.pop(node, None)
         if job is not None:
             if node.step < len(job.chain) and status != INFRA:
                 status, error = CODE["nondeterministic"], f"replaying a step of the prefix failed: {error}"
-            cpu = cpu_clock(node.pid) - node.cpu_from if node.pid else 0.0
+            if cpu is None:
+                cpu = cpu_clock(node.pid) if node.pid else 0.0
+            cpu -= node.cpu_from
             wall = time.monotonic() - node.started
             self._answer(job, status, error, max(cpu, 0.0), wall)
 

@@ -32,6 +32,9 @@ NODE_FD = 3
 LOST_CHANNEL = 113
 """Exit code of a node whose step closed the channel: nothing can be reported any more."""
 
+BROKEN = 112
+"""Exit code of a node whose own code failed, which takes a step that reached into it."""
+
 FORK = b"F"
 RUN = b"R"
 RUN_HEAD = Struct("<cB8s")
@@ -50,7 +53,7 @@ COUNTERS = ("live", "queued", "forks", "fork_s", "evictions", "replays", "replay
 TRUNCATED = 1
 HAS_VALUE = 2
 HAS_ERROR = 4
-MAX_RESULT = 1 << 17
+MAX_RESULT = 1 << 18
 
 FRAME = Struct("<I")
 

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+import resource
 import sys
 from collections.abc import Callable
 from struct import Struct
@@ -12,7 +13,6 @@ from rstar.sandbox import lockdown, seccomp
 from rstar.sandbox.node import Node, still_ours
 from rstar.sandbox.wire import NODE_FD
 
-CLONE_CALL = {"x86_64": 56, "aarch64": 220}
 PR_GET_TID_ADDRESS = 40
 SIGKILL = 9
 READY = Struct("<B")
@@ -61,10 +61,11 @@ def _prepare(channel: int, config: dict[str, Any], broker: int) -> Node:
     for name in [name for name in sys.modules if name.partition(".")[0] == "rstar"]:
         del sys.modules[name]
     sys.argv[:] = [""]
-    node = Node(fork, in_child, config["limits"])
+    node = Node(fork, in_child, _limiter(c, cookie), config["limits"])
     gc.collect()
     _use_huge_pages(c)
     layers = lockdown.lock(config, cookie, c)
+    node.memory = resource.getrlimit(resource.RLIMIT_AS)
     c.prctl(lockdown.PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)  # a change of uid clears it
     gc.freeze()
     text = "\n".join(f"{name}\t{int(active)}\t{detail}" for name, (active, detail) in layers.items())
@@ -96,10 +97,10 @@ def _no_fork_hooks(**hooks: Callable[[], None]) -> None:
 def _forker(c: ctypes.CDLL, cookie: int) -> Callable[[], int]:
     """A fork whose child belongs to the broker (CLONE_PARENT), as the filter allows it. The filter forbids threads."""
     machine = os.uname().machine
-    if machine not in CLONE_CALL:
-        raise OSError(f"the execution tree has no fork for {machine}; it knows {', '.join(CLONE_CALL)}")
+    if machine not in seccomp.ARCHITECTURES:
+        raise OSError(f"the execution tree has no fork for {machine}; it knows {', '.join(seccomp.ARCHITECTURES)}")
     call = c.syscall
-    number = ctypes.c_long(CLONE_CALL[machine])
+    number = ctypes.c_long(seccomp.number(seccomp.CLONE, machine))
     tid = _tid_address(c)
     order = (0, tid, 0) if machine == "x86_64" else (0, 0, tid)
     arguments = [number, ctypes.c_long(seccomp.CLONE_FLAGS), ctypes.c_long(0), *map(ctypes.c_void_p, order)]
@@ -121,6 +122,21 @@ def _forker(c: ctypes.CDLL, cookie: int) -> Callable[[], int]:
         return pid if pid > 0 else -get_errno()
 
     return fork
+
+
+def _limiter(c: ctypes.CDLL, cookie: int) -> Callable[[int, int, int], None]:
+    """Sets a limit of this process (resource, soft, hard), as the filter allows it to the node and not to a step."""
+    number = ctypes.c_long(seccomp.number(seccomp.PRLIMIT, os.uname().machine))
+    bounds = (ctypes.c_uint64 * 2)()
+    rest = ctypes.byref(bounds), ctypes.c_void_p(0), ctypes.c_long(0), ctypes.c_uint64(cookie)
+    call = c.syscall
+    this = ctypes.c_long(0)
+
+    def limit(which: int, soft: int, hard: int) -> None:
+        bounds[:] = [soft, hard]
+        call(number, this, which, *rest)
+
+    return limit
 
 
 def _tid_address(c: ctypes.CDLL) -> int:

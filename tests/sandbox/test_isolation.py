@@ -166,7 +166,7 @@ MORE = [
         {Status.TIMEOUT_CPU},
     ),
     ("no death signal", "import ctypes\nassert ctypes.CDLL(None).prctl(1, 0, 0, 0, 0) == -1", {Status.OK}),
-    ("no core dumps back", "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))", {Status.EXCEPTION}),
+    ("no core dumps back", "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))", {Status.DENIED}),
     ("descriptors", "import os\nfds = [os.dup(0) for _ in range(9999)]", {Status.EXCEPTION}),
     (
         "shared memory",
