@@ -7,16 +7,25 @@ from pydantic import Field
 from rstar.config.base import Config
 
 
-class SamplingConfig(Config):
-    """How steps are sampled; every strategy has these."""
+class SearchConfigBase(Config):
+    """What every strategy has: bounds of a solution, and how its tree answers when the reference is hidden.
+
+    A strategy whose own rule decides (`Tree.chosen`) does not read `answer`.
+    """
 
     max_depth: int = Field(16, ge=1)
     """Steps of code on a path at most; a deeper candidate ends with `max_depth`."""
     max_tokens: int = Field(512, ge=1)
     """Tokens of one step at most; a longer one is unparsable."""
+    answer: Literal["best", "vote", "weighted"] = "best"
+    """The best-scored trajectory, or a vote of the `top_k` best-scored: one each, or as much as its score."""
+    top_k: int = Field(8, ge=1)
+    """Trajectories that vote, best-scored first."""
+    value: str = "ppm"
+    """Role of the value model that scores, where the strategy uses one."""
 
 
-class MctsConfig(SamplingConfig):
+class MctsConfig(SearchConfigBase):
     """Monte Carlo tree search as in rStar-Math."""
 
     kind: Literal["mcts"] = "mcts"
@@ -32,16 +41,15 @@ class MctsConfig(SamplingConfig):
     top_p: float = Field(1.0, gt=0, le=1)
     annotation: Literal["terminal", "ppm"] = "terminal"
     """Where Q-values start: at zero (terminal-guided), or at the PPM's score (PPM-augmented)."""
-    answer: Literal["best", "vote"] = "best"
-    """How the tree answers when the reference is hidden: its best-scored trajectory, or a vote of the `top_k` best."""
-    top_k: int = Field(8, ge=1)
-    """Trajectories that vote, best-scored first."""
 
 
-class GreedyConfig(SamplingConfig):
+class GreedyConfig(SearchConfigBase):
     """One solution at temperature 0: what pass@1 of a policy means here."""
 
     kind: Literal["greedy"] = "greedy"
 
 
-SearchConfig = Annotated[MctsConfig | GreedyConfig, Field(discriminator="kind")]
+AnySearch = MctsConfig | GreedyConfig
+SearchConfig = Annotated[AnySearch, Field(discriminator="kind")]
+CONFIGS: dict[str, type[AnySearch]] = {"mcts": MctsConfig, "greedy": GreedyConfig}
+"""`search.kind` -> its config class; `rstar.search.STRATEGIES` has the function."""

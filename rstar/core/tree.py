@@ -73,21 +73,28 @@ class Node:
 
 @dataclass(slots=True)
 class Cost:
-    """What a search spent: model calls, tokens the policy generated, executed steps, scored prefixes."""
+    """What a search spent: model calls, tokens the policy generated, executed steps, scored prefixes; and, as far as
+    the engine tells, tokens of prompts the policy computed and tokens value models read."""
 
     calls: int = 0
     generated: int = 0
     executions: int = 0
     scored: int = 0
+    prefilled: int = 0
+    value_tokens: int = 0
 
 
 @dataclass(slots=True)
 class Tree:
-    """A finished or growing search. `nodes[ROOT]` is the problem itself; node ids are positions in the list."""
+    """A finished or growing search. `nodes[ROOT]` is the problem itself; node ids are positions in the list.
+
+    `chosen` is the leaf that a strategy itself took as its answer, where its own rule decides that.
+    """
 
     problem: Problem
     attempt: int = 0
     rollouts: int = 0
+    chosen: int | None = None
     cost: Cost = field(default_factory=Cost)
     nodes: list[Node] = field(default_factory=lambda: [Node(parent=-1, state=ROOT_STATE)])
 
@@ -141,6 +148,7 @@ class Tree:
             "problem": _without_none(self.problem),
             "attempt": self.attempt,
             "rollouts": self.rollouts,
+            **({} if self.chosen is None else {"chosen": self.chosen}),
             "cost": {f.name: getattr(self.cost, f.name) for f in fields(Cost)},
             "nodes": [_compact(node) for node in self.nodes],
         }
@@ -149,7 +157,12 @@ class Tree:
     def from_json(cls, data: dict[str, Any]) -> "Tree":
         """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on what is not a tree."""
         tree = cls(
-            Problem(**data["problem"]), int(data["attempt"]), int(data["rollouts"]), Cost(**data["cost"]), nodes=[]
+            Problem(**data["problem"]),
+            int(data["attempt"]),
+            int(data["rollouts"]),
+            data.get("chosen"),
+            Cost(**data["cost"]),
+            nodes=[],
         )
         for at, raw in enumerate(data["nodes"]):
             node = Node(**raw)
@@ -164,6 +177,8 @@ class Tree:
                 tree.nodes[node.parent].children.append(at)
         if not tree.nodes:
             raise ValueError("a tree has at least its root")
+        if tree.chosen is not None and not 0 <= tree.chosen < len(tree.nodes):
+            raise ValueError(f"there is no node {tree.chosen} to be chosen")
         return tree
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from rstar.errors import RolloutError
-from rstar.search.calls import Call, Execute, Generate, Reply, Score, Search, Verify
+from rstar.search.calls import Call, Execute, Generate, Reply, Score, Search, Together, Verify
 
 T = TypeVar("T")
 
@@ -89,9 +89,21 @@ class Driver:
 
 
 @dataclass(slots=True)
+class _Asked(Generic[T]):
+    """What one search waits for: a call, or several at once, and the replies that are there."""
+
+    key: str
+    search: Search[T]
+    single: bool
+    replies: list[Any]
+    missing: int
+
+
+@dataclass(slots=True)
 class _Waiting(Generic[T]):
     ticket: Ticket
-    search: Search[T]
+    asked: _Asked[T]
+    place: int
     since: float
 
 
@@ -141,12 +153,31 @@ class _Run(Generic[T]):
         except Exception as error:  # a search's own bug on one problem must not end the other thousands
             self._finish(Outcome(key, None, RolloutError("search", f"{type(error).__name__}: {error}")))
         else:
-            name = lane_name(call)
-            if name not in self.queues:
-                search.close()
-                self._finish(Outcome(key, None, RolloutError("driver", f"nothing answers {name} calls")))
-                return
-            self.queues[name].append(_Waiting(Ticket(key, call), search, time.monotonic()))
+            self._file(key, search, call)
+
+    def _file(self, key: str, search: Search[T], call: Call | Together) -> None:
+        """Put what a search asks into the queues of the lanes."""
+        calls = call.calls if isinstance(call, Together) else (call,)
+        unknown = [name for name in map(lane_name, calls) if name not in self.queues]
+        if unknown or not calls:
+            search.close()
+            reason = f"nothing answers {unknown[0]} calls" if unknown else "a search asked for nothing"
+            self._finish(Outcome(key, None, RolloutError("driver", reason)))
+            return
+        asked = _Asked(key, search, not isinstance(call, Together), [None] * len(calls), len(calls))
+        now = time.monotonic()
+        for place, one in enumerate(calls):
+            self.queues[lane_name(one)].append(_Waiting(Ticket(key, one), asked, place, now))
+
+    def _arrived(self, waiting: _Waiting[T], reply: Any) -> None:
+        """File a reply; the search goes on when it has all that it waits for. One error is enough to fail it."""
+        asked = waiting.asked
+        asked.replies[waiting.place] = reply
+        asked.missing -= 1
+        if not asked.missing:
+            errors = [its for its in asked.replies if isinstance(its, RolloutError)]
+            whole = asked.replies[0] if asked.single else asked.replies
+            self._advance(asked.key, asked.search, errors[0] if errors else whole)
 
     def _finish(self, outcome: Outcome[T]) -> None:
         self.live -= 1
@@ -175,7 +206,7 @@ class _Run(Generic[T]):
             if not self.running[name]:
                 lane.stats.busy_s += time.monotonic() - self.since[name]
             for waiting, reply in zip(batch, replies, strict=True):
-                self._advance(waiting.ticket.key, waiting.search, reply)
+                self._arrived(waiting, reply)
             self._admit()
         except asyncio.CancelledError:
             raise

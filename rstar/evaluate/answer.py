@@ -3,15 +3,18 @@
 from collections import defaultdict
 
 from rstar.answers.vote import normal_form
-from rstar.config.search import GreedyConfig, MctsConfig
+from rstar.config.search import AnySearch, GreedyConfig
 from rstar.core.tree import Node, Terminal, Tree
 
 
-def choose(tree: Tree, cfg: MctsConfig | GreedyConfig) -> int | None:
-    """The leaf that answers: the best-scored one, or the best of the class that wins a vote. None without an answer.
+def choose(tree: Tree, cfg: AnySearch) -> int | None:
+    """The leaf that answers: the one the strategy chose, else the best-scored one, or the best of the class that wins
+    a vote. None without an answer.
 
     Leaves rank by the value model's score, then by Q; without scores every vote counts one.
     """
+    if tree.chosen is not None:
+        return tree.chosen
     answered = [i for i in tree.leaves() if tree.nodes[i].terminal is Terminal.ANSWERED]
     if not answered:
         return None

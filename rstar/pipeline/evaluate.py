@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from rstar.config.run import RunConfig
-from rstar.config.search import GreedyConfig, MctsConfig
+from rstar.config.search import AnySearch, GreedyConfig
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
 from rstar.evaluate.answer import choose, vote
@@ -62,7 +62,7 @@ def first_of_each_level(items: list[Problem], count: int | None) -> list[Problem
 
 def evaluation(
     cfg: RunConfig,
-    how: MctsConfig | GreedyConfig,
+    how: AnySearch,
     asked: list[Problem],
     source: str,
     models: dict[str, Path],
@@ -79,13 +79,18 @@ def evaluation(
     with stage(folder, "evaluate", recipe, inputs) as it:
         if not it.complete:
             started = time.monotonic()
-            loaded = {name: path / CHECKPOINT for name, path in models.items()}
             one = Pass(how, Prompts(grammar_of(cfg)), hidden=True)
-            files = search_stage(it, cfg, asked, Models(**loaded, dtype=cfg.model.dtype), [one], progress, label)
+            files = search_stage(it, cfg, asked, loaded(cfg, models), [one], progress, label)
             results = [_result(tree, how) for tree in read_trees(folder / TREES)]
             write_atomic(folder / ANSWERS, b"".join(orjson.dumps(row) + b"\n" for row in results))
             it.finish({**files, ANSWERS: len(results)}, _accuracy(results), time.monotonic() - started)
         return it.manifest
+
+
+def loaded(cfg: RunConfig, stages: dict[str, Path]) -> Models:
+    """The checkpoints of finished stages by role: `policy` generates, the others are value models."""
+    paths = {role: stage / CHECKPOINT for role, stage in stages.items()}
+    return Models({"policy": paths.pop("policy")}, paths, cfg.model.dtype)
 
 
 def shared_recipe(cfg: RunConfig) -> dict[str, Any]:
@@ -99,7 +104,7 @@ def shared_recipe(cfg: RunConfig) -> dict[str, Any]:
     }
 
 
-def _result(tree: Tree, how: MctsConfig | GreedyConfig) -> dict[str, Any]:
+def _result(tree: Tree, how: AnySearch) -> dict[str, Any]:
     leaf = choose(tree, how)
     answered = [i for i in tree.leaves() if tree.nodes[i].answer is not None]
     return {

@@ -161,18 +161,18 @@ def _bootstrap(cfg: RunConfig) -> tuple[Models, Prompts]:
     grammar = grammar_of(cfg)
     match cfg.bootstrap:
         case TeacherConfig(noise=noise):
-            return Models(Teacher(noise)), Prompts(grammar)
+            return Models({"policy": Teacher(noise)}), Prompts(grammar)
         case ModelBootstrapConfig() as given:
             examples = tuple(read_demonstrations(given.examples)[: given.count])
-            return Models(Path(given.path), dtype=given.dtype), Prompts(grammar, "instruct", examples)
+            return Models({"policy": Path(given.path)}, dtype=given.dtype), Prompts(grammar, "instruct", examples)
         case given:
-            return Models(Demonstrator(made.bootstrap, given.noise)), Prompts(grammar)
+            return Models({"policy": Demonstrator(made.bootstrap, given.noise)}), Prompts(grammar)
 
 
 def _learned(cfg: RunConfig, number: int, guided: bool) -> Models:
     earlier = paths_of(cfg).round(number - 1)
-    ppm = earlier.ppm / CHECKPOINT if guided else None
-    return Models(earlier.policy / CHECKPOINT, ppm, cfg.model.dtype)
+    values = {"ppm": earlier.ppm / CHECKPOINT} if guided else {}
+    return Models({"policy": earlier.policy / CHECKPOINT}, values, cfg.model.dtype)
 
 
 def _drifted(cfg: RunConfig) -> Iterator[str]:

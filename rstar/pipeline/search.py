@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import orjson
 
 from rstar.answers.grader import Grader
 from rstar.config.run import RunConfig
-from rstar.config.search import GreedyConfig, MctsConfig
+from rstar.config.search import AnySearch
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
 from rstar.engine.driver import Driver, Lane
@@ -32,10 +32,10 @@ from rstar.text.prompts import Prompts
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Who answers: a policy (a checkpoint's folder, or a scripted teacher) and, where one is used, a value model."""
+    """Who answers, by role: generators (a checkpoint's folder, or a scripted teacher) and value models."""
 
-    policy: Path | Callable[[Generate], list[Completion]]
-    ppm: Path | None = None
+    generators: Mapping[str, Path | Callable[[Generate], list[Completion]]]
+    values: Mapping[str, Path] = field(default_factory=dict)
     dtype: str = "float32"
 
 
@@ -43,7 +43,7 @@ class Models:
 class Pass:
     """One sweep over problems: how each is searched. `hidden` keeps the reference from the search and grades after."""
 
-    cfg: MctsConfig | GreedyConfig
+    cfg: AnySearch
     prompts: Prompts
     hidden: bool = False
     attempt: int = 0
@@ -71,18 +71,23 @@ async def world(cfg: RunConfig, models: Models) -> AsyncIterator[tuple[dict[str,
         sandbox = await stack.enter_async_context(Sandbox(cfg.sandbox))
         grader = await stack.enter_async_context(Grader(cfg.grading.mode, timeout_s=cfg.grading.timeout_s))
         lanes = {"execute": sandbox_lane(sandbox), "verify": grader_lane(grader)}
-        if isinstance(models.policy, Path) or models.ppm is not None:
-            from rstar.engine import hf  # torch is imported only where a model answers
+        yield lanes | _model_lanes(cfg, models), sandbox
 
-            engine = cfg.engine
-            options: dict[str, Any] = {"device": engine.device, "dtype": models.dtype, "threads": engine.threads}
-            if isinstance(models.policy, Path):
-                lanes["generate:policy"] = hf.policy_lane(hf.HfPolicy(models.policy, **options), engine.max_batch)
-            if models.ppm is not None:
-                lanes["score:ppm"] = hf.value_lane(hf.HfValue(models.ppm, **options), engine.score_batch)
-        if not isinstance(models.policy, Path):
-            lanes["generate:policy"] = teacher_lane(models.policy)
-        yield lanes, sandbox
+
+def _model_lanes(cfg: RunConfig, models: Models) -> dict[str, Lane]:
+    """A lane for each role that a model or a teacher fills."""
+    lanes = {f"generate:{role}": teacher_lane(who) for role, who in models.generators.items() if callable(who)}
+    engine = cfg.engine
+    options: dict[str, Any] = {"device": engine.device, "dtype": models.dtype, "threads": engine.threads}
+    checkpoints = {role: who for role, who in models.generators.items() if isinstance(who, Path)}
+    if checkpoints or models.values:
+        from rstar.engine import hf  # torch is imported only where a model answers
+
+        for role, path in checkpoints.items():
+            lanes[f"generate:{role}"] = hf.policy_lane(hf.HfPolicy(path, **options), engine.max_batch)
+        for role, path in models.values.items():
+            lanes[f"score:{role}"] = hf.value_lane(hf.HfValue(path, **options), engine.score_batch)
+    return lanes
 
 
 def search_stage(

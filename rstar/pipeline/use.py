@@ -9,23 +9,21 @@ from typing import Any
 
 from rstar.config.load import load
 from rstar.config.run import RunConfig
-from rstar.config.search import GreedyConfig, MctsConfig
+from rstar.config.search import CONFIGS, AnySearch
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
 from rstar.data.jsonl import read_problems
 from rstar.engine.driver import Driver
 from rstar.errors import ConfigError, InputError, StageFailed
 from rstar.evaluate.answer import choose
-from rstar.pipeline.evaluate import evaluation
+from rstar.pipeline.evaluate import evaluation, loaded
 from rstar.pipeline.prepare import content, paths_of, problems
 from rstar.pipeline.progress import Progress
-from rstar.pipeline.search import Models, Pass, grammar_of, world
+from rstar.pipeline.search import Pass, grammar_of, world
 from rstar.store import manifest
 from rstar.store.fingerprint import file_sha256, fingerprint
-from rstar.store.layout import ANSWERS, CHECKPOINT, RoundPaths
+from rstar.store.layout import ANSWERS, RoundPaths
 from rstar.text.prompts import Prompts
-
-SEARCHES: dict[str, type[MctsConfig | GreedyConfig]] = {"mcts": MctsConfig, "greedy": GreedyConfig}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +72,11 @@ def solve(cfg: RunConfig, number: int | None, text: str, search: str, settings: 
     return Solved(which, tree.nodes[leaf].answer, tree.prefix(leaf), tree)
 
 
-async def _solve(cfg: RunConfig, how: MctsConfig | GreedyConfig, models: dict[str, Path], problem: Problem) -> Tree:
-    loaded = {name: path / CHECKPOINT for name, path in models.items()}
+async def _solve(cfg: RunConfig, how: AnySearch, models: dict[str, Path], problem: Problem) -> Tree:
     one = Pass(how, Prompts(grammar_of(cfg)), hidden=True)
     # A problem typed in by hand has no place in the run's order of problems: the clock varies its search.
     seed = cfg.seed + time.time_ns()
-    async with world(cfg, Models(**loaded, dtype=cfg.model.dtype)) as (lanes, _):
+    async with world(cfg, loaded(cfg, models)) as (lanes, _):
         async for outcome in Driver(lanes).run([(problem.id, one.search(problem, seed))]):
             if outcome.result is None:
                 raise StageFailed(f"the search failed: {outcome.error}")
@@ -109,13 +106,13 @@ def _finished(folder: Path) -> bool:
     return found is not None and found.status == "complete"
 
 
-def _search(cfg: RunConfig, kind: str, settings: Sequence[str], guided: bool) -> MctsConfig | GreedyConfig:
+def _search(cfg: RunConfig, kind: str, settings: Sequence[str], guided: bool) -> AnySearch:
     """The search a user asked for, starting from what the run's evaluation uses."""
-    if kind not in SEARCHES:
-        raise ConfigError(f"--search: {kind!r} is not one of {', '.join(SEARCHES)}")
+    if kind not in CONFIGS:
+        raise ConfigError(f"--search: {kind!r} is not one of {', '.join(CONFIGS)}")
     under: dict[str, Any] = {"max_depth": cfg.evaluate.max_depth, "max_tokens": cfg.evaluate.max_tokens, "kind": kind}
     if kind == "mcts":
         if cfg.evaluate.search is not None:
             under = cfg.evaluate.search.model_dump()
         under["annotation"] = "ppm" if guided else "terminal"
-    return load(SEARCHES[kind], settings, under=under)
+    return load(CONFIGS[kind], settings, under=under)

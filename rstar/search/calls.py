@@ -80,7 +80,16 @@ class Verify:
 
 Call: TypeAlias = Generate | Execute | Score | Verify
 Reply: TypeAlias = Sequence[Completion] | Sequence[StepResult] | Sequence[float] | Sequence[Judgement]
-Search: TypeAlias = Generator[Call, Any, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Several calls of one search at once; the reply is the list of their replies."""
+
+    calls: tuple[Call, ...]
+
+
+Search: TypeAlias = Generator[Call | Together, Any, T]
 
 
 def generate(call: Generate) -> Search[list[Completion]]:
@@ -99,12 +108,39 @@ def verify(reference: str, answers: Sequence[Answer]) -> Search[list[Judgement]]
     return cast(list[Judgement], (yield Verify(reference, tuple(answers))))
 
 
+def together(searches: Sequence[Search[T]]) -> Search[list[T]]:
+    """Run parts of one search side by side: what all of them ask next goes out at once. Their results, in order.
+
+    The parts take turns in their order, so what they do to a tree they share does not depend on who answers first.
+    """
+    results: dict[int, T] = {}
+    replies: dict[int, Any] = dict.fromkeys(range(len(searches)))
+    while replies:
+        asked: dict[int, Call | Together] = {}
+        for i, reply in replies.items():
+            try:
+                asked[i] = searches[i].send(reply)
+            except StopIteration as stop:
+                results[i] = stop.value
+        calls = [call.calls if isinstance(call, Together) else (call,) for call in asked.values()]
+        if not calls:
+            break
+        answers = iter((yield Together(tuple(call for group in calls for call in group))))
+        taken = [[next(answers) for _ in group] for group in calls]
+        replies = {
+            i: own if isinstance(call, Together) else own[0]
+            for (i, call), own in zip(asked.items(), taken, strict=True)
+        }
+    return [results[i] for i in range(len(searches))]
+
+
 def drive(search: Search[T], world: Callable[[Call], Reply]) -> T:
     """Run one search by hand against a function from calls to replies: tests, tutorials and replays."""
     try:
         call = next(search)
         while True:
-            call = search.send(world(call))
+            reply = [world(one) for one in call.calls] if isinstance(call, Together) else world(call)
+            call = search.send(reply)
     except StopIteration as stop:
         return cast(T, stop.value)
 

@@ -19,7 +19,7 @@ def mcts(problem: Problem, prompts: Prompts, cfg: MctsConfig, seeds: Seeds) -> S
     """
     tree = Tree(problem)
     sample = Sample(cfg.candidates, cfg.temperature, cfg.top_p, cfg.max_tokens, cfg.max_depth)
-    role = "ppm" if cfg.annotation == "ppm" else None
+    role = cfg.value if cfg.annotation == "ppm" else None
     for _ in range(cfg.rollouts):
         at = ROOT
         while tree.is_open(at):

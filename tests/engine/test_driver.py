@@ -15,7 +15,7 @@ from rstar.core.tree import Tree
 from rstar.engine.driver import Driver, Lane, Outcome, Ticket, lane_name
 from rstar.engine.scripted import lane
 from rstar.errors import RolloutError
-from rstar.search.calls import Call, Execute, Generate, Reply, Score, Search, Verify, drive, score
+from rstar.search.calls import Call, Execute, Generate, Reply, Score, Search, Verify, drive, score, together
 from tests.engine.clock import Deadlock, run
 from tests.search.cases import CASES, Case, problems
 
@@ -477,3 +477,32 @@ def test_the_clock_of_these_tests_sees_a_deadlock():
 
     with pytest.raises(Deadlock):
         run(stuck())
+
+
+# -- several calls at once
+
+
+def scored_together(*groups: tuple[str, ...]) -> Search[list[list[float]]]:
+    replies: list[list[float]] = yield from together([score(group) for group in groups])
+    return replies
+
+
+def test_calls_made_together_are_answered_together_whatever_the_order():
+    case = CASES["mcts-ppm"]
+    groups = [("a", "b"), ("c",), ("d", "e", "f")]
+    wanted = drive(scored_together(*groups), case.world)
+    for schedule in SCHEDULES.values():
+        outcomes = run(collect(schedule.driver(case.world), [(f"p{i}", scored_together(*groups)) for i in range(9)]))
+        assert [outcome.result for outcome in outcomes.values()] == [wanted] * 9
+
+
+def test_one_failed_call_of_several_fails_the_search_once():
+    async def worker(tickets: Sequence[Ticket]) -> Sequence[Reply | RolloutError]:
+        bad = RolloutError("engine", "too long")
+        return [bad if "bad" in ticket.call.prefixes else [0.5] for ticket in tickets]  # type: ignore[union-attr]
+
+    driver = Driver({"score:ppm": Lane(worker, 4)})
+    outcomes = run(
+        collect(driver, [("x", scored_together(("a",), ("bad",), ("bad",))), ("y", scored_together(("a",)))])
+    )
+    assert (str(outcomes["x"].error), outcomes["y"].result) == ("too long", [[0.5]])

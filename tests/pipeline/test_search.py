@@ -41,7 +41,9 @@ def searched(cfg: RunConfig, folder: Path, policy: Policy, retry: bool = False, 
     prompts = Prompts(grammar_of(cfg))
     passes = [Pass(cfg.rounds[0].search, prompts)] + [Pass(cfg.rounds[0].search, prompts, attempt=1)] * retry
     with stage(folder, "search", {"seed": 1}, {}) as it:
-        files = search_stage(it, cfg, PROBLEMS, Models(policy), passes, lambda *what: told.append(what), "search")
+        files = search_stage(
+            it, cfg, PROBLEMS, Models({"policy": policy}), passes, lambda *what: told.append(what), "search"
+        )
         if finish:
             it.finish(files, coverage(read_trees(folder / "trees")), 0.0)
     return told
@@ -171,5 +173,5 @@ def test_a_retry_asks_for_what_no_earlier_pass_solved(cfg, tmp_path):
 
 def test_no_problems_are_no_work(cfg, tmp_path):
     with stage(tmp_path / "stage", "search", {}, {}) as it:
-        assert search_stage(it, cfg, [], Models(without()), [], silent, "search") == {}
+        assert search_stage(it, cfg, [], Models({"policy": without()}), [], silent, "search") == {}
     assert coverage(iter([])) == {"problems": 0, "solved": 0, "levels": {}, "terminals": {}, "cost": {}}

@@ -4,9 +4,11 @@ from rstar.core.execution import ROOT_STATE
 from rstar.core.verdict import Judgement, Verdict
 from rstar.search.calls import (
     Answer,
+    Call,
     Completion,
     Execute,
     Generate,
+    Reply,
     Score,
     Search,
     Seeds,
@@ -15,6 +17,7 @@ from rstar.search.calls import (
     execute,
     generate,
     score,
+    together,
     verify,
 )
 
@@ -72,3 +75,33 @@ def test_drive_lets_the_worlds_errors_through():
 
     with pytest.raises(KeyError):
         drive(search(), {}.__getitem__)
+
+
+def asking(*prompts: str) -> Search[list[str]]:
+    texts = []
+    for prompt in prompts:
+        replies = yield from generate(Generate(prompt, 1, 0, ("\n",)))
+        texts.append(replies[0].text)
+    return texts
+
+
+def echo(call: Call) -> Reply:
+    assert isinstance(call, Generate)
+    return [Completion(call.prompt.upper(), 1)]
+
+
+def test_parts_of_a_search_run_side_by_side():
+    log = []
+
+    def noted(call: Call) -> Reply:
+        log.append(call)
+        return echo(call)
+
+    parts = [asking("a", "b", "c"), asking(), asking("d"), together([asking("e", "f"), asking("g")])]
+    assert drive(together(parts), noted) == [["A", "B", "C"], [], ["D"], [["E", "F"], ["G"]]]
+    assert [call.prompt for call in log] == ["a", "d", "e", "g", "b", "f", "c"]
+
+
+def test_nothing_together_asks_nothing():
+    assert drive(together([]), echo) == []
+    assert drive(together([asking(), asking()]), echo) == [[], []]
