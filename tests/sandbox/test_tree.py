@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rstar.core.execution import ROOT_STATE, Status, StepResult
 from rstar.sandbox import Limits, Sandbox, SandboxConfig
@@ -116,65 +114,6 @@ def test_results_outside_groups_are_bounded() -> None:
         assert box.sandbox.stats().known == 5
         assert last is not None
         assert box.run("a", last).value == "1"
-
-
-STEPS = st.sampled_from(
-    [
-        "x = 1",
-        "x += 2\nx",
-        "items = []",
-        "items.append(x)\nprint(items)",
-        "import random\nprint(random.random())",
-        "def f(k):\n    return k * x",
-        "f(3)",
-        "1 / 0",
-        "import builtins\nbuiltins.len = lambda value: 7",
-        "len('abc')",
-        "import sys\nsys.setrecursionlimit(150)",
-        "def deep(k): return 0 if k == 0 else deep(k - 1)\ndeep(400)",
-        "import warnings\nwarnings.simplefilter('error')",
-        "warnings.warn('careful')",
-        "x = input()",
-        "print",
-        "import math\nmath.pi = 3",
-        "import math\nmath.pi",
-    ]
-)
-TREES = st.lists(st.tuples(st.integers(0, 30), STEPS), min_size=1, max_size=12)
-
-
-@pytest.fixture(scope="module")
-def oracle() -> Box:
-    with opened(SandboxConfig(preload=(), limits=QUICK, keep="never")) as box:
-        yield box
-
-
-@pytest.fixture(scope="module")
-def cramped() -> Box:
-    with opened(SandboxConfig(preload=(), limits=QUICK, live_states=2)) as box:
-        yield box
-
-
-def grow(box: Box, rows: list[tuple[int, str]]) -> list[tuple[Status, str, str | None, str | None]]:
-    """Run each step on top of an earlier good one; all processes fresh to this tree, nothing from a cache."""
-    for known in list(box.sandbox._known):
-        box.release(known)
-    good: list[str] = [ROOT_STATE]
-    seen = []
-    for parent, code in rows:
-        result = box.run(code, good[parent % len(good)])
-        if result.state is not None:
-            good.append(result.state)
-        seen.append((result.status, result.stdout, result.value, result.error))
-    return seen
-
-
-@settings(max_examples=40, deadline=None)
-@given(rows=TREES)
-def test_any_tree_equals_fresh_processes(rows: list[tuple[int, str]], bare: Box, oracle: Box, cramped: Box) -> None:
-    expected = grow(oracle, rows)
-    assert grow(bare, rows) == expected
-    assert grow(cramped, rows) == expected
 
 
 @pytest.fixture
