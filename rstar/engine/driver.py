@@ -43,6 +43,8 @@ class Lane:
     max_batch: int = 1
     max_concurrent: int = 1
     stats: LaneStats = field(default_factory=LaneStats)
+    device: str = "cpu"
+    """What kind of device answers: seconds of a lane on a `cuda` device are GPU-seconds."""
 
 
 @dataclass(frozen=True, slots=True)

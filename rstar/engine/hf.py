@@ -8,6 +8,7 @@ Suffixes: N samples (continuations of all prompts), R rows that still run, V voc
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from transformers.utils import logging
 
 from rstar.engine.driver import Lane, Ticket
+from rstar.engine.ledger import Ledger
 from rstar.engine.packed import NAME, SHARED, Ints, Store, check, families, forward, slices
 from rstar.engine.sampling import draw, uniforms
 from rstar.errors import ConfigError, RolloutError
@@ -123,14 +125,20 @@ class HfPolicy(_Model):
         return cast(list[list[Completion]], replies)
 
     @torch.inference_mode()
-    def answer(self, calls: Sequence[Generate]) -> list[list[Completion] | RolloutError]:
-        """As `generate`, with the error in the place of a call whose prompt does not fit."""
+    def answer(self, calls: Sequence[Generate], read: list[int] | None = None) -> list[list[Completion] | RolloutError]:
+        """As `generate`, with the error in the place of a call whose prompt does not fit.
+
+        `read` takes the tokens of each call's prompt, as many as are prefilled where no other call has the same one.
+        """
         with self._lock:
             start = time.perf_counter()
             replies: list[list[Completion] | RolloutError] = [[] for _ in calls]
             prompts: dict[tuple[int, ...], _Prompt] = {}
             for i, ids in enumerate(self._encode([call.prompt for call in calls])):
-                if 0 < len(ids) < self.positions:
+                fits = 0 < len(ids) < self.positions
+                if read is not None:
+                    read.append(len(ids) if fits else 0)
+                if fits:
                     prompts.setdefault(tuple(ids), _Prompt(ids)).calls.append(i)
                 else:
                     message = f"a prompt of {len(ids)} tokens; the model has room for 1 to {self.positions - 1}"
@@ -322,8 +330,11 @@ class HfValue(_Model):
         return reply
 
     @torch.inference_mode()
-    def answer(self, calls: Sequence[Score]) -> list[list[float] | RolloutError]:
-        """The values of each call's prefixes, or the error of a call with a prefix that does not fit."""
+    def answer(self, calls: Sequence[Score], read: list[int] | None = None) -> list[list[float] | RolloutError]:
+        """The values of each call's prefixes, or the error of a call with a prefix that does not fit.
+
+        `read` takes the tokens of each call, as many as are read where it is alone: what its prefixes share, once.
+        """
         with self._lock:
             start = time.perf_counter()
             coded = [tuple(ids) for ids in self._encode([prefix for call in calls for prefix in call.prefixes])]
@@ -336,6 +347,8 @@ class HfValue(_Model):
             own = coded[at : at + len(call.prefixes)]
             at += len(own)
             bad = [len(ids) for ids in own if ids not in fits]
+            if read is not None:
+                read.append(sum(family.width for family in families(sorted(fits.intersection(own)))))
             if bad:
                 message = f"a prefix of {bad[0]} tokens; the model has room for 1 to {self.positions}"
                 replies.append(RolloutError("engine", message))
@@ -365,19 +378,34 @@ class HfValue(_Model):
         return values
 
 
-def policy_lane(model: HfPolicy, max_batch: int) -> Lane:
+def policy_lane(model: HfPolicy, max_batch: int, ledger: Ledger | None = None) -> Lane:
     """Answers `Generate` calls, at most `max_batch` in one batch."""
 
     async def worker(tickets: Sequence[Ticket]) -> list[list[Completion] | RolloutError]:
-        return await asyncio.to_thread(model.answer, [cast(Generate, ticket.call) for ticket in tickets])
+        read: list[int] = []
+        replies = await asyncio.to_thread(model.answer, [cast(Generate, ticket.call) for ticket in tickets], read)
+        if ledger is not None:
+            ledger.prefilled.update(_by_key(tickets, read))
+        return replies
 
-    return Lane(worker, max_batch)
+    return Lane(worker, max_batch, device=model.device.type)
 
 
-def value_lane(model: HfValue, max_batch: int) -> Lane:
+def value_lane(model: HfValue, max_batch: int, ledger: Ledger | None = None) -> Lane:
     """Answers `Score` calls, at most `max_batch` in one batch."""
 
     async def worker(tickets: Sequence[Ticket]) -> list[list[float] | RolloutError]:
-        return await asyncio.to_thread(model.answer, [cast(Score, ticket.call) for ticket in tickets])
+        read: list[int] = []
+        replies = await asyncio.to_thread(model.answer, [cast(Score, ticket.call) for ticket in tickets], read)
+        if ledger is not None:
+            ledger.value_tokens.update(_by_key(tickets, read))
+        return replies
 
-    return Lane(worker, max_batch)
+    return Lane(worker, max_batch, device=model.device.type)
+
+
+def _by_key(tickets: Sequence[Ticket], read: Sequence[int]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for ticket, tokens in zip(tickets, read, strict=True):
+        counts[ticket.key] += tokens
+    return counts

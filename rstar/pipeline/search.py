@@ -1,9 +1,11 @@
 """Searching problems into trees on disk: the part that rounds, evaluations and the control share."""
 
 import asyncio
+import os
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from rstar.core.problem import Problem
 from rstar.core.tree import Tree
 from rstar.engine.driver import Driver, Lane
 from rstar.engine.lanes import grader_lane, sandbox_lane, teacher_lane
+from rstar.engine.ledger import Ledger
 from rstar.errors import StageFailed
 from rstar.pipeline.progress import Progress
 from rstar.sandbox import Sandbox
@@ -65,16 +68,21 @@ def grammar_of(cfg: RunConfig) -> Grammar:
 
 
 @asynccontextmanager
-async def world(cfg: RunConfig, models: Models) -> AsyncIterator[tuple[dict[str, Lane], Sandbox]]:
-    """Every lane a search can ask, and the sandbox behind one of them; all gone when the block ends."""
+async def world(
+    cfg: RunConfig, models: Models, ledger: Ledger | None = None
+) -> AsyncIterator[tuple[dict[str, Lane], Sandbox]]:
+    """Every lane a search can ask, and the sandbox behind one of them; all gone when the block ends.
+
+    What models read is charged to `ledger`.
+    """
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox(cfg.sandbox))
         grader = await stack.enter_async_context(Grader(cfg.grading.mode, timeout_s=cfg.grading.timeout_s))
         lanes = {"execute": sandbox_lane(sandbox), "verify": grader_lane(grader)}
-        yield lanes | _model_lanes(cfg, models), sandbox
+        yield lanes | _model_lanes(cfg, models, ledger), sandbox
 
 
-def _model_lanes(cfg: RunConfig, models: Models) -> dict[str, Lane]:
+def _model_lanes(cfg: RunConfig, models: Models, ledger: Ledger | None) -> dict[str, Lane]:
     """A lane for each role that a model or a teacher fills."""
     lanes = {f"generate:{role}": teacher_lane(who) for role, who in models.generators.items() if callable(who)}
     engine = cfg.engine
@@ -84,9 +92,9 @@ def _model_lanes(cfg: RunConfig, models: Models) -> dict[str, Lane]:
         from rstar.engine import hf  # torch is imported only where a model answers
 
         for role, path in checkpoints.items():
-            lanes[f"generate:{role}"] = hf.policy_lane(hf.HfPolicy(path, **options), engine.max_batch)
+            lanes[f"generate:{role}"] = hf.policy_lane(hf.HfPolicy(path, **options), engine.max_batch, ledger)
         for role, path in models.values.items():
-            lanes[f"score:{role}"] = hf.value_lane(hf.HfValue(path, **options), engine.score_batch)
+            lanes[f"score:{role}"] = hf.value_lane(hf.HfValue(path, **options), engine.score_batch, ledger)
     return lanes
 
 
@@ -102,9 +110,31 @@ def search_stage(
     """Run every pass into the stage's folder, each further one over what is still unsolved; returns its files.
 
     Resumes by counting what is owed: problems whose tree is on disk are not searched again. Raises StageFailed when
-    more problems failed than `runtime.max_failure_rate` allows.
+    more problems failed than `runtime.max_failure_rate` allows. The time it takes is added to the stage's clock.
     """
-    return asyncio.run(_search_stage(it, cfg, problems, models, passes, progress, label))
+    with clocked(it) as lanes:
+        return asyncio.run(_search_stage(it, cfg, problems, models, passes, progress, label, lanes))
+
+
+@contextmanager
+def clocked(it: Stage) -> Iterator[list[Lane]]:
+    """Add to the stage's clock what the block takes: seconds on the wall, CPU-seconds of this process and of the
+    children that ended in it, and GPU-seconds, the time that those of the lanes it was given were busy on a GPU."""
+    lanes: list[Lane] = []
+    started, cpu = time.monotonic(), _cpu_s()
+    try:
+        yield lanes
+    finally:
+        it.clock(
+            wall_s=time.monotonic() - started,
+            cpu_s=_cpu_s() - cpu,
+            gpu_s=sum(lane.stats.busy_s for lane in lanes if lane.device == "cuda"),
+        )
+
+
+def _cpu_s() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 async def _search_stage(
@@ -115,7 +145,9 @@ async def _search_stage(
     passes: Sequence[Pass],
     progress: Progress,
     label: str,
+    used: list[Lane],
 ) -> dict[str, int | None]:
+    ledger = Ledger()
     files: dict[str, int | None] = {}
     failures = _Failures(it.folder / FAILURES)
     async with AsyncExitStack() as stack:
@@ -131,10 +163,12 @@ async def _search_stage(
             progress(name, len(store.done), len(asked))
             if owed:
                 if alive is None:
-                    alive = await stack.enter_async_context(world(cfg, models))
+                    alive = await stack.enter_async_context(world(cfg, models, ledger))
+                    used += alive[0].values()
                 lanes, sandbox = alive
                 searches = ((p.id, one.search(p, cfg.seed)) for p in asked if p.id in owed)
                 async for outcome in Driver(lanes, cfg.runtime.max_live).run(searches):
+                    ledger.settle(outcome.key, outcome.result.cost if outcome.result else None)
                     if outcome.error is None and outcome.result is not None:
                         store.add(outcome.result)
                         failures.mended(outcome.key, one.attempt)

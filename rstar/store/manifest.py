@@ -43,6 +43,8 @@ class Manifest(BaseModel):
     metrics: dict[str, Any] = {}
     provenance: dict[str, Any] = {}
     seconds: float | None = None
+    clock: dict[str, float] = {}
+    """Seconds that the stage's searches took, over all its starts; like `seconds`, never compared with anything."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,13 @@ class Stage:
     @property
     def fingerprint(self) -> str:
         return self.manifest.fingerprint
+
+    def clock(self, **seconds: float) -> None:
+        """Add to the clock of an open stage. What a killed process had spent is not known and stays out."""
+        known = self.manifest.clock
+        added = {name: round(known.get(name, 0.0) + value, 3) for name, value in seconds.items()}
+        self.manifest = self.manifest.model_copy(update={"clock": {**known, **added}})
+        _write(self.folder, self.manifest)
 
     def finish(self, files: dict[str, int | None], metrics: dict[str, Any], seconds: float) -> None:
         """Seal the stage: hash its files (path -> rows) and write the complete manifest by rename."""
