@@ -11,6 +11,7 @@ from typing import Any
 
 from rstar.sandbox import lockdown, seccomp
 from rstar.sandbox.node import Node, still_ours
+from rstar.sandbox.pages import ease_forks
 from rstar.sandbox.wire import NODE_FD
 
 PR_GET_TID_ADDRESS = 40
@@ -63,7 +64,7 @@ def _prepare(channel: int, config: dict[str, Any], broker: int) -> Node:
     sys.argv[:] = [""]
     node = Node(fork, in_child, _limiter(c, cookie), config["limits"])
     gc.collect()
-    _use_huge_pages(c)
+    ease_forks(c)
     layers = lockdown.lock(config, cookie, c)
     node.memory = resource.getrlimit(resource.RLIMIT_AS)
     c.prctl(lockdown.PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)  # a change of uid clears it
@@ -71,22 +72,6 @@ def _prepare(channel: int, config: dict[str, Any], broker: int) -> Node:
     text = "\n".join(f"{name}\t{int(active)}\t{detail}" for name, (active, detail) in layers.items())
     os.write(NODE_FD, READY.pack(1) + text.encode())
     return node
-
-
-def _use_huge_pages(c: ctypes.CDLL) -> None:
-    """Gather the heap into huge pages: a fork then copies one entry of the page table for 2 MB, not 512. Where the
-    kernel cannot (before 6.1) forks are merely slower."""
-    madv_collapse, huge = 25, 2 << 20
-    with open("/proc/self/maps", encoding="ascii") as file:
-        rows = [line.split() for line in file]
-    for row in rows:
-        if row[1] != "rw-p" or (len(row) > 5 and row[5] != "[heap]"):
-            continue
-        start, end = (int(part, 16) for part in row[0].split("-"))
-        start, end = -(-start // huge) * huge, end // huge * huge
-        if end > start:
-            c.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), madv_collapse)
-    c.prctl(lockdown.PR_SET_THP_DISABLE, 1, 0, 0, 0)  # no more of them: a copy on write would then copy 2 MB
 
 
 def _no_fork_hooks(**hooks: Callable[[], None]) -> None:
