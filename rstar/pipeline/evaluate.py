@@ -1,6 +1,7 @@
 """What is measured after a round: greedy pass@1, search with the reference hidden, and how well the PPM ranks."""
 
 import time
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import orjson
 from rstar.config.run import RunConfig
 from rstar.config.search import AnySearch, GreedyConfig
 from rstar.core.problem import Problem
-from rstar.core.tree import Tree
+from rstar.core.tree import Cost, Tree
 from rstar.evaluate.answer import choose, vote
-from rstar.evaluate.metrics import Rate, by_level, pair_accuracy, total
+from rstar.evaluate.metrics import Rate, at_k, by_level, endings, pair_accuracy, total
 from rstar.pipeline.prepare import content, paths_of, problems, required
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.search import Models, Pass, grammar_of, search_stage
@@ -81,9 +82,13 @@ def evaluation(
             started = time.monotonic()
             one = Pass(how, Prompts(grammar_of(cfg)), hidden=True)
             files = search_stage(it, cfg, asked, loaded(cfg, models), [one], progress, label)
-            results = [_result(tree, how) for tree in read_trees(folder / TREES)]
+            results, ends = [], []
+            for tree in read_trees(folder / TREES):
+                results.append(_result(tree, how))
+                ends.append(endings(tree))
             write_atomic(folder / ANSWERS, b"".join(orjson.dumps(row) + b"\n" for row in results))
-            it.finish({**files, ANSWERS: len(results)}, _accuracy(results), time.monotonic() - started)
+            metrics = _accuracy(results) | at_k(ends) | {"cost": _cost(results)}
+            it.finish({**files, ANSWERS: len(results)}, metrics, time.monotonic() - started)
         return it.manifest
 
 
@@ -117,8 +122,7 @@ def _result(tree: Tree, how: AnySearch) -> dict[str, Any]:
         "any_correct": any(node.correct for node in tree.nodes),
         "score": None if leaf is None else tree.nodes[leaf].score,
         "trajectories": len(answered),
-        "generated": tree.cost.generated,
-        "executions": tree.cost.executions,
+        **asdict(tree.cost),
     }
 
 
@@ -131,6 +135,14 @@ def _accuracy(results: list[dict[str, Any]]) -> dict[str, Any]:
         "any": Rate(sum(row["any_correct"] for row in results), len(results)).to_json(),
         "generated": sum(row["generated"] for row in results),
         "executions": sum(row["executions"] for row in results),
+    }
+
+
+def _cost(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """What all searches together spent, as far as it does not depend on the machine (that part: the stage's clock)."""
+    return {
+        "problems": len(results),
+        **{field.name: sum(row[field.name] for row in results) for field in fields(Cost)},
     }
 
 
