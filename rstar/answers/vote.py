@@ -2,21 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from rstar.answers.exact import plain_number, squash
-from rstar.answers.extract import answer_text
 from rstar.answers.grader import Grader
+from rstar.answers.normal import normal_form as normal_form
 from rstar.core.verdict import Verdict
 
 NO_ANSWER = -1
 AsyncEqual = Callable[[str, str], Awaitable[bool]]
 Equal = Callable[[str, str], bool]
-
-
-def normal_form(answer: str) -> str:
-    """A key that only equal answers share: the value of a plain number, else the text without idle spaces."""
-    text = squash(answer_text(answer))
-    number = plain_number(text)
-    return str(number.value) if number is not None else text
 
 
 def classes(answers: Sequence[str | None], equal: Equal) -> list[int]:

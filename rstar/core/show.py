@@ -16,6 +16,8 @@ def show(tree: Tree, width: int = 96) -> str:
 
 def _line(at: int, node: Node, width: int) -> str:
     marks = [f"N={node.visits} Q={node.q:+.2f}"]
+    if node.action:
+        marks.append(node.action.value)
     if node.score is not None:
         marks.append(f"score={node.score:+.2f}")
     if node.count > 1:
@@ -26,7 +28,8 @@ def _line(at: int, node: Node, width: int) -> str:
         marks.append(f"answer {node.answer!r} {node.verdict.value if node.verdict else 'ungraded'}")
     elif node.closed and not node.terminal:
         marks.append("closed")
-    step = f"  | {_one_line(node.text, width)}" if node.text else ""
+    text = node.text or node.rephrased
+    step = f"  | {_one_line(text, width)}" if text else ""
     return f"{'  ' * node.depth}[{at}] {' '.join(marks)}{step}"
 
 

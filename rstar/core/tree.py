@@ -23,6 +23,16 @@ class Terminal(StrEnum):
     DEAD_END = "dead_end"
 
 
+class Action(StrEnum):
+    """What made a node in mutual reasoning (rStar, section 3.2): A1 to A5."""
+
+    ONE_STEP = "one_step"
+    REMAINING_STEPS = "remaining_steps"
+    SUBQUESTION = "subquestion"
+    REANSWER = "reanswer"
+    REPHRASE = "rephrase"
+
+
 @dataclass(slots=True)
 class Node:
     """One step, after it ran.
@@ -30,7 +40,9 @@ class Node:
     `text` is what the policy wrote, its closing marker included; `observation` what the executor put behind it.
     `visits` is N, `value_sum` the sum of what was backed up (the PPM's score is a node's first visit), `score` what the
     value model returned for the prefix that ends here, in [-1, 1]; `reward` what the task returned at a terminal.
-    `count` says how many identical candidates were merged into this node.
+    `count` says how many identical candidates were merged into this node. `action` made it, where a strategy has
+    several; a node that rephrases the problem has no text of its own, and everything below it was asked with
+    `rephrased` in the problem's place.
     """
 
     parent: int
@@ -51,6 +63,8 @@ class Node:
     visits: int = 0
     value_sum: float = 0.0
     closed: bool = False
+    action: Action | None = None
+    rephrased: str | None = None
     children: list[int] = field(default_factory=list)
     state: StateId | None = field(default=None, compare=False)
 
@@ -182,7 +196,12 @@ class Tree:
         return tree
 
 
-_ENUMS: tuple[tuple[str, type[StrEnum]], ...] = (("status", Status), ("terminal", Terminal), ("verdict", Verdict))
+_ENUMS: tuple[tuple[str, type[StrEnum]], ...] = (
+    ("status", Status),
+    ("terminal", Terminal),
+    ("verdict", Verdict),
+    ("action", Action),
+)
 _STORED = tuple(f for f in fields(Node) if f.name not in ("children", "state"))
 _DEFAULTS = {f.name: f.default for f in _STORED}
 

@@ -20,6 +20,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from rstar.answers.normal import normal_form
+from rstar.answers.yesno import yes_or_no
+
 CODE = "<code>"
 END_STEP = "<end_of_step>"
 END_CODE = "<end_of_code>"
@@ -37,6 +40,10 @@ PROMPT_HEAD = f"{USER}\n"
 PROMPT_TAIL = f"\n{ASSISTANT} Let's think step by step and solve the problem with code."
 
 _MARKER = re.compile("|".join(re.escape(marker) for marker in MARKERS))
+
+
+Task = Literal["math", "code", "yesno"]
+"""What a solution answers with: a value, the program that it is itself, or yes or no."""
 
 
 class Kind(StrEnum):
@@ -73,11 +80,18 @@ class Grammar:
 
     `observe` shows the policy what a step printed, as an output block behind the step. `answer` says what the answer
     is: the text in a box after the code (`boxed`), or the last line that the code printed (`printed`, for models too
-    small to copy it into a box).
+    small to copy it into a box). Where the `task` is code, the steps themselves are the answer and nothing follows
+    them.
     """
 
     observe: bool = False
     answer: Literal["boxed", "printed"] = "boxed"
+    task: Task = "math"
+
+    @property
+    def boxed(self) -> bool:
+        """Whether an answer block follows the code."""
+        return self.answer == "boxed" and self.task != "code"
 
     def prompt(self, problem: str) -> str:
         """What stands before a solution, in search and in training."""
@@ -113,13 +127,31 @@ class Grammar:
         """What the executor writes behind a step that ran: an output block, or nothing."""
         if kind is Kind.STEP and not (self.observe and printed):
             return ""
-        if kind is Kind.LAST_STEP and self.answer == "printed" and not self.observe:
+        if kind is Kind.LAST_STEP and not self.boxed and not self.observe:
             return ""
         return f"\n{OUTPUT}{_without_markers(printed)}{END_OUTPUT}"
 
     def ends(self, kind: Kind) -> bool:
         """Whether a segment of this kind closes the solution."""
-        return kind is Kind.ANSWER or (kind is Kind.LAST_STEP and self.answer == "printed")
+        return kind is Kind.ANSWER or (kind is Kind.LAST_STEP and not self.boxed)
+
+    def opening(self, after: str) -> str:
+        """What a step behind the solution text `after` starts with, before its first line."""
+        return "\n\n" if after else f"{CODE}\n"
+
+    def result(self, solution: str, said: str | None) -> str | None:
+        """The answer of a solution whose box, or last print, says `said`."""
+        match self.task:
+            case "code":
+                return program(solution)
+            case "yesno":
+                return yes_or_no(said or "") or said
+            case "math":
+                return said
+
+    def key(self, answer: str) -> str:
+        """What equal answers share: the normal form of a value, the code of a program without its comments."""
+        return _bare(answer) if self.task == "code" else normal_form(answer)
 
 
 def written(steps: list[str] | tuple[str, ...]) -> list[str]:
@@ -129,6 +161,20 @@ def written(steps: list[str] | tuple[str, ...]) -> list[str]:
         Segment(Kind.LAST_STEP if i == last else Kind.STEP, step.strip("\n").rstrip(), first=i == 0).render()
         for i, step in enumerate(steps)
     ]
+
+
+def program(solution: str) -> str:
+    """The code of all steps of a solution text, as one program."""
+    steps = (_MARKER.sub("", piece).strip("\n") for piece, own in segments(solution) if own)
+    return "\n".join(step for step in steps if step.strip())
+
+
+def opening_comment(step: str) -> str:
+    """The start of a step's text up to the end of the comment that it opens with; empty where it opens with code."""
+    lines = step.splitlines(keepends=True)
+    start = next((i for i, line in enumerate(lines) if line.strip() and line.strip() != CODE), len(lines))
+    end = next((i for i in range(start, len(lines)) if not lines[i].startswith("#")), len(lines))
+    return "".join(lines[:end]) if end > start else ""
 
 
 def segments(text: str) -> list[tuple[str, bool]]:
@@ -151,6 +197,11 @@ def _without_markers(printed: str) -> str:
     while _MARKER.search(printed):  # again, because cutting one marker out can join the halves of another
         printed = _MARKER.sub("", printed)
     return printed
+
+
+def _bare(code: str) -> str:
+    lines = (line.rstrip() for line in code.splitlines())
+    return "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
 
 
 def _ended_code(after: str) -> bool:

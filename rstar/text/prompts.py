@@ -32,8 +32,17 @@ class Prompts:
             for e in self.examples
         ]
         return _template("bootstrap.jinja").render(
-            problem=problem.text, examples=examples, boxed=self.grammar.answer == "boxed"
+            problem=problem.text, examples=examples, boxed=self.grammar.boxed, task=self.grammar.task
         )
+
+    @property
+    def question(self) -> str:
+        """How a step opens that poses a sub-question; a fine-tuned model's own comments say what a step asks."""
+        return "#" if self.style == "fine_tuned" else "# Sub-question:"
+
+    def rephrase(self, problem: Problem) -> str:
+        """An instruction to put the problem in other words; a model that knows only solutions cannot follow it."""
+        return _template("rephrase.jinja").render(problem=problem.text)
 
     def value(self, problem: Problem) -> str:
         """The prompt a value model reads: always the fine-tuned format."""
