@@ -1,11 +1,12 @@
 """Reading problem and demonstration files, with errors that name the file, the line and the field."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from rstar.core.problem import Demonstration, Problem
 from rstar.errors import InputError
@@ -14,12 +15,12 @@ Row = TypeVar("Row", bound=BaseModel)
 
 
 class ProblemRow(BaseModel):
-    """A line of a problem file; fields that are not known are ignored."""
+    """A line of a problem file, in any of the usual public forms; fields that are not known are ignored."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
-    id: str = Field(min_length=1)
-    problem: str = Field(min_length=1)
+    id: str = Field(min_length=1, validation_alias=AliasChoices("id", "unique_id", "task_id", "index", "idx"))
+    problem: str = Field(min_length=1, validation_alias=AliasChoices("problem", "question"))
     answer: str = Field(min_length=1)
     level: str | None = None
 
@@ -54,6 +55,11 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 if not raw.strip():
                     continue
                 try:
+                    raw.decode()
+                except UnicodeDecodeError as error:
+                    what = f"byte {error.start + 1} is 0x{raw[error.start]:02x}{_field_of(raw)}"
+                    raise InputError(f"{path}, line {number}: not a line of JSON in UTF-8 ({what})") from error
+                try:
                     value = orjson.loads(raw)
                 except orjson.JSONDecodeError as error:
                     raise InputError(f"{path}, line {number}: not a line of JSON in UTF-8 ({error})") from error
@@ -62,6 +68,20 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, value
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _field_of(raw: bytes) -> str:
+    """Where in a line that is not UTF-8 the wrong byte stands, if that can be told."""
+    try:
+        value = json.loads(raw.decode(errors="surrogateescape"))
+    except json.JSONDecodeError:
+        return ""
+    items = value.items() if isinstance(value, dict) else ()
+    return next((f", in field {name!r}" for name, item in items if not _is_utf8(str(item))), "")
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 def read_problems(path: Path) -> list[Problem]:

@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
 RUNS = [path for path in FILES if "name" in (yaml.safe_load(path.read_text(encoding="utf-8")) or {})]
 LAID_OVER = [path for path in FILES if path.parent.name == "models"]
+BENCHMARKS = [path for path in FILES if path.parent.name == "benchmarks"]
+COMPARISONS = [path for path in FILES if path.name.startswith("compare-")]
 NEEDED = {
     "word-problems": [
         "problems.train=train.jsonl",
@@ -60,7 +62,8 @@ def test_every_other_shipped_file_is_included_somewhere():
         for path in FILES
         for other in yaml.safe_load(path.read_text()).get("include", [])
     }
-    assert {path.resolve() for path in FILES} == {p.resolve() for p in (*RUNS, *LAID_OVER)} | included
+    others = {path.resolve() for path in (*RUNS, *LAID_OVER, *BENCHMARKS, *COMPARISONS)}
+    assert {path.resolve() for path in FILES} == others | included
     assert len(RUNS) >= 5
 
 

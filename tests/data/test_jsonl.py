@@ -107,6 +107,27 @@ def test_what_is_no_json_in_utf8_is_named_with_its_line(file, read, make, raw):
     assert wrong(read, file(make("a"), raw)).startswith(", line 2: not a line of JSON in UTF-8")
 
 
+def test_a_byte_that_is_not_utf8_is_named_with_its_field(file):
+    raw = json.dumps(row("b", problem="caf_")).encode().replace(b"_", b"\xe9")
+    said = wrong(read_problems, file(row("a"), raw))
+    assert said == f", line 2: not a line of JSON in UTF-8 (byte {raw.index(0xE9) + 1} is 0xe9, in field 'problem')"
+
+
+PUBLIC = [
+    {"unique_id": "test/algebra/1.json", "problem": "P", "answer": "1", "subject": "Algebra", "level": 2},
+    {"id": 60, "question": "P", "answer": 1},
+    {"index": 0, "question": "P", "answer": "1"},
+    {"idx": 0, "problem": "P", "answer": "1", "solution": None},
+]
+
+
+@pytest.mark.parametrize("public", PUBLIC)
+def test_the_usual_public_forms_are_read(file, public):
+    (found,) = read_problems(file(public))
+    assert (found.text, found.answer) == ("P", "1")
+    assert found.id == str(next(iter(public.values())))
+
+
 @pytest.mark.parametrize(("raw", "kind"), [(b"[]", "list"), (b'"text"', "str"), (b"3", "int"), (b"null", "NoneType")])
 def test_what_is_no_object_is_named_with_its_line(file, raw, kind):
     assert wrong(read_problems, file(row("a"), raw)) == f", line 2: a JSON object is expected, not {kind}"
