@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from rstar.config.base import Config
 from rstar.config.models import EngineConfig, ModelConfig, TinyModelConfig
 from rstar.config.search import MctsConfig
-from rstar.config.train import PpmConfig, SftConfig
+from rstar.config.train import PpmConfig, SftConfig, ValueConfig
 from rstar.sandbox.config import SandboxConfig
 
 
@@ -109,6 +109,16 @@ class GradingConfig(Config):
     timeout_s: float = Field(2.0, gt=0)
 
 
+def _role(name: str) -> str:
+    if name in ("ppm", "policy"):
+        raise ValueError(f"`{name}` has a section of its own; give the model another role")
+    return name
+
+
+Role = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), AfterValidator(_role)]
+"""What a value model is called where it is asked for; also its folder's name."""
+
+
 class RoundConfig(Config):
     """One round: who searches is fixed by its number; this is how."""
 
@@ -118,6 +128,13 @@ class RoundConfig(Config):
     select: SelectConfig = SelectConfig()
     policy: SftConfig = SftConfig()
     ppm: PpmConfig | None = PpmConfig()
+    values: dict[Role, ValueConfig] = {}
+    """Further value models, by the role they play in searches (`search.value`)."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles of all value models that the round trains."""
+        return (("ppm",) if self.ppm is not None else ()) + tuple(self.values)
 
 
 class EvaluateConfig(Config):
@@ -148,13 +165,13 @@ class RuntimeConfig(Config):
     """W&B: no, into a folder, or to the account that is logged in."""
 
 
-SHARED = ("search", "retry", "select", "policy", "ppm")
+SHARED = ("search", "retry", "select", "policy", "ppm", "values")
 """Sections that stand once for all rounds, and that a round may change in part."""
 
 
 class RunConfig(Config):
-    """A whole evolution. `search`, `retry`, `select`, `policy` and `ppm` hold for every round; an entry of `rounds`
-    changes what it names."""
+    """A whole evolution. `search`, `retry`, `select`, `policy`, `ppm` and `values` hold for every round; an entry of
+    `rounds` changes what it names."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Names the run and its folder."""
@@ -169,6 +186,7 @@ class RunConfig(Config):
     select: dict[str, Any] = {}
     policy: dict[str, Any] = {}
     ppm: dict[str, Any] | None = {}
+    values: dict[str, Any] = {}
     rounds: tuple[RoundConfig, ...] = Field(min_length=1)
     evaluate: EvaluateConfig = EvaluateConfig()
     control: bool = False
@@ -190,9 +208,11 @@ class RunConfig(Config):
     @model_validator(mode="after")
     def _has_a_ppm_to_search_by(self) -> "RunConfig":
         for number, one in enumerate(self.rounds):
-            if one.search.annotation == "ppm" and (number == 0 or self.rounds[number - 1].ppm is None):
+            role = one.search.value
+            if one.search.annotation == "ppm" and (number == 0 or role not in self.rounds[number - 1].roles):
+                name = "PPM" if role == "ppm" else f"value model `{role}`"
                 raise ValueError(
-                    f"rounds.{number}.search.annotation: there is no PPM before round {number + 1}; use `terminal`"
+                    f"rounds.{number}.search.annotation: there is no {name} before round {number + 1}; use `terminal`"
                 )
         return self
 

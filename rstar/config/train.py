@@ -63,8 +63,80 @@ class SftConfig(TrainConfig):
     """What is fine-tuned: the base model every round (as in the paper), or the last round's policy."""
 
 
-class PpmConfig(TrainConfig):
-    """The process preference model: Bradley-Terry loss over pairs, score = tanh(logit)."""
+class ValueModelConfig(TrainConfig):
+    """What the training of every value model has. A score is in [-1, 1] whatever the model was taught."""
 
     batch: int = Field(512, ge=1)
     epochs: float = Field(1, gt=0)
+
+
+class PpmConfig(ValueModelConfig):
+    """The process preference model: Bradley-Terry loss over pairs, score = tanh(logit)."""
+
+    kind: Literal["ppm"] = "ppm"
+
+
+class OrmConfig(ValueModelConfig):
+    """Outcome reward model: Bradley-Terry loss over whole trajectories of one problem, right ones over wrong ones."""
+
+    kind: Literal["orm"] = "orm"
+    pairs: int = Field(2, ge=1)
+    """Right and wrong trajectories a problem at most: up to pairs x pairs preferences."""
+
+
+class RowsConfig(ValueModelConfig):
+    """What models have that learn a label for each step of a tree."""
+
+    most: int | None = Field(None, ge=1)
+    """Labelled steps a problem at most, drawn evenly; null takes all."""
+
+
+class PqmConfig(RowsConfig):
+    """Process Q-value model: squared error to the Q-values of the search."""
+
+    kind: Literal["pqm"] = "pqm"
+
+
+class HardConfig(RowsConfig):
+    """Math-Shepherd's hard estimate: cross-entropy to whether any continuation of the step is right."""
+
+    kind: Literal["hard"] = "hard"
+
+
+class SoftConfig(RowsConfig):
+    """Math-Shepherd's soft estimate: cross-entropy to the share of the step's continuations that are right."""
+
+    kind: Literal["soft"] = "soft"
+
+
+class PrmConfig(RowsConfig):
+    """Process reward model: each step is bad, neutral or good, in a head of three classes."""
+
+    kind: Literal["prm"] = "prm"
+    good: float = Field(0.5, gt=0, le=1)
+    """A step is good if at least this share of its continuations is right, bad if none is, else neutral."""
+    neutral: Literal["good", "bad"] = "bad"
+    """What a neutral step counts as in the score, 2 P(good) - 1."""
+
+
+class RestMctsConfig(RowsConfig):
+    """ReST-MCTS*'s value: squared error to how much of the way to a right answer the steps so far have covered."""
+
+    kind: Literal["rest_mcts"] = "rest_mcts"
+
+
+class QvmConfig(RowsConfig):
+    """Q*'s Q-value model: squared error to the best reward that a step can still reach."""
+
+    kind: Literal["qvm"] = "qvm"
+    labels: Literal["pool", "fitted"] = "pool"
+    """`pool`: the best end below the step in its tree. `fitted`: fitted Q-iteration, which trains `iterations` models,
+    each on labels from the one before."""
+    gamma: float = Field(1.0, gt=0, le=1)
+    """Discount of a step in fitted Q-iteration."""
+    iterations: int = Field(4, ge=1)
+    """Rounds of fitted Q-iteration; an end counts for steps that are fewer steps than that above it."""
+
+
+AnyValueModel = PpmConfig | PqmConfig | OrmConfig | PrmConfig | QvmConfig | HardConfig | SoftConfig | RestMctsConfig
+ValueConfig = Annotated[AnyValueModel, Field(discriminator="kind")]

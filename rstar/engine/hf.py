@@ -2,7 +2,7 @@
 """Models that answer in this process, through transformers: a policy that samples and a value model that scores.
 
 Suffixes: N samples (continuations of all prompts), R rows that still run, V vocabulary, T new tokens, G groups (see
-`rstar.engine.packed`).
+`rstar.engine.packed`), M scored prefixes, K labels.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging
 
 from rstar.engine.driver import Lane, Ticket
@@ -312,13 +312,17 @@ class _Decoding:
 
 
 class HfValue(_Model):
-    """A sequence classifier with one label that answers `Score` calls with tanh(logit) at the last token.
+    """A sequence classifier that answers `Score` calls, read at the last token, with a score in [-1, 1].
+
+    With one label it is tanh(logit). With three (a PRM: bad, neutral, good) it is 2 P(good) - 1, where P(good) is the
+    probability of good, and of neutral too if `neutral` in the checkpoint's config.json is "good".
 
     Prefixes that begin alike (siblings, which differ in their last step) are scored together, the common part once.
     """
 
     def __init__(self, path: Path | str, *, device: str = "auto", dtype: Dtype = "float32", threads: int = 1):
-        super().__init__(AutoModelForSequenceClassification, path, device, dtype, threads, num_labels=1)
+        labels = 3 if AutoConfig.from_pretrained(path).num_labels == 3 else 1
+        super().__init__(AutoModelForSequenceClassification, path, device, dtype, threads, num_labels=labels)
         if not isinstance(getattr(self.model, "score", None), torch.nn.Module):
             raise ConfigError(f"{path}: a {type(self.model).__name__} has no `score` head behind a causal model")
 
@@ -370,12 +374,21 @@ class HfValue(_Model):
             hidden = forward(self.model.base_model, store, ids_R, group_R, branch_R, position_R).last_hidden_state[0]
             ends = np.cumsum([len(ids) for ids, _, _ in pieces]) - 1
             last_M = ends[[i for i, (_, branch, _) in enumerate(pieces) if branch[0] != SHARED]]
-            score_M = self.model.score(hidden[store.put(last_M)])[:, 0].double().tanh().tolist()
+            score_M = self._served(self.model.score(hidden[store.put(last_M)]).double()).tolist()
             members = [ids for family in batch for ids in family.members]
             values |= {ids: round(value, 6) for ids, value in zip(members, score_M, strict=True)}
             self.counters.prefilled += len(ids_R)
         self.counters.scored += len(coded)
         return values
+
+    def _served(self, logits_MK: Tensor) -> Tensor:
+        """The scores (M,) of the logits of K = 1 or 3 labels."""
+        if logits_MK.shape[1] == 1:
+            return logits_MK[:, 0].tanh()
+        bad_M, neutral_M, good_M = logits_MK.softmax(1).unbind(1)
+        if getattr(self.model.config, "neutral", "bad") == "good":
+            return 1 - 2 * bad_M
+        return 2 * good_M - 1
 
 
 def policy_lane(model: HfPolicy, max_batch: int, ledger: Ledger | None = None) -> Lane:

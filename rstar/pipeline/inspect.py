@@ -51,6 +51,7 @@ def stages(folder: Path) -> list[Path]:
     for number in range(1, sum(1 for _ in folder.glob("round-*")) + 1):
         one = paths.round(number)
         found += [one.search, one.select, one.policy, one.ppm, one.control]
+        found += sorted(path.parent for path in one.value("*").parent.glob(f"*/{manifest.NAME}"))
         found += [one.eval_policy, one.eval_control, one.eval_search, one.report]
     found += sorted(path.parent for path in (folder / "evaluations").glob(f"*/{manifest.NAME}"))
     return [path for path in found if (path / manifest.NAME).exists()]

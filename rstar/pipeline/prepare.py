@@ -47,6 +47,12 @@ def problems(cfg: RunConfig) -> tuple[sets.ProblemSets, Manifest]:
         return _read(folder), it.manifest
 
 
+def searched(cfg: RunConfig, number: int) -> list[Problem]:
+    """The problems that round `number` searches."""
+    made, _ = problems(cfg)
+    return [demonstration.problem for demonstration in made.bootstrap] if number == 1 else made.train
+
+
 def base(cfg: RunConfig) -> Manifest:
     """The base model: a tiny one from random weights with a tokenizer of the run's text, or one from the hub."""
     made, manifest = problems(cfg)

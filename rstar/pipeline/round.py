@@ -2,15 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from rstar.config.run import ModelBootstrapConfig, RunConfig, TeacherConfig
-from rstar.core.problem import Problem
 from rstar.data.demonstrator import Demonstrator
 from rstar.data.jsonl import read_demonstrations
 from rstar.data.words import Teacher
@@ -18,11 +18,12 @@ from rstar.errors import ConfigError, InputError, RecipeDrift
 from rstar.evaluate.report import table
 from rstar.pipeline.evaluate import greedy_stage, guided_stage, report_stage, shared_recipe
 from rstar.pipeline.inspect import stored_config
-from rstar.pipeline.prepare import base, content, paths_of, problems, required
+from rstar.pipeline.prepare import base, content, paths_of, problems, required, searched
 from rstar.pipeline.progress import Progress, silent
 from rstar.pipeline.search import Models, Pass, coverage, grammar_of, search_stage
 from rstar.pipeline.select import select_stage
 from rstar.pipeline.train import control_stage, policy_stage, ppm_stage
+from rstar.pipeline.values import value_stage
 from rstar.store.fingerprint import differences
 from rstar.store.layout import CHECKPOINT, TREES
 from rstar.store.manifest import Manifest, begun, stage, write_atomic
@@ -84,12 +85,12 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
     _, manifest = problems(cfg)
     inputs = {"problems": content(manifest)}
     first = number == 1
-    guided = how.search.annotation == "ppm"
+    role = how.search.value if how.search.annotation == "ppm" else None
     if not first:
         earlier = paths.round(number - 1)
         inputs["policy"] = required(earlier.policy).fingerprint
-        if guided:
-            inputs["ppm"] = required(earlier.ppm).fingerprint
+        if role is not None:
+            inputs[role] = required(earlier.value(role)).fingerprint
     recipe = {
         "round": number,
         "search": how.search.model_dump(mode="json"),
@@ -100,7 +101,7 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
     with stage(paths.round(number).search, "search", recipe, inputs) as it:
         if not it.complete:
             started = time.monotonic()
-            models, prompts = _bootstrap(cfg) if first else (_learned(cfg, number, guided), Prompts(grammar_of(cfg)))
+            models, prompts = _bootstrap(cfg) if first else (_learned(cfg, number, role), Prompts(grammar_of(cfg)))
             passes = [Pass(how.search, prompts)]
             passes += [
                 Pass(how.search.model_copy(update={"rollouts": rollouts}), prompts, attempt=attempt)
@@ -111,12 +112,6 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
         return it.manifest
 
 
-def searched(cfg: RunConfig, number: int) -> list[Problem]:
-    """The problems that round `number` searches."""
-    made, _ = problems(cfg)
-    return [demonstration.problem for demonstration in made.bootstrap] if number == 1 else made.train
-
-
 def select(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest:
     """Trees into SFT rows and preference pairs."""
     ids = [problem.id for problem in searched(cfg, number)]
@@ -124,14 +119,15 @@ def select(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
 
 
 def train_beside(cfg: RunConfig, number: int, progress: Progress = silent) -> None:
-    """What needs only the round's policy, side by side: the PPM, and the control twin from round 2 on."""
-    tasks = [ppm_stage]
+    """What needs only the round's policy, side by side: value models, and the control twin from round 2 on."""
+    tasks: list[Callable[..., Any]] = [ppm_stage]
     if cfg.control and number > 1:
         tasks.append(control_stage)
+    tasks += [partial(value_stage, role=role) for role in cfg.rounds[number - 1].values]
     stop = threading.Event()
     with ThreadPoolExecutor(cfg.runtime.parallel_training) as pool:
         try:
-            for running in [pool.submit(task, cfg, number, progress, stop) for task in tasks]:
+            for running in [pool.submit(task, cfg, number, progress=progress, stop=stop) for task in tasks]:
                 running.result()
         except KeyboardInterrupt:
             stop.set()  # the pool waits for its threads, which would go on to the end of their trainings
@@ -169,9 +165,9 @@ def _bootstrap(cfg: RunConfig) -> tuple[Models, Prompts]:
             return Models({"policy": Demonstrator(made.bootstrap, given.noise)}), Prompts(grammar)
 
 
-def _learned(cfg: RunConfig, number: int, guided: bool) -> Models:
+def _learned(cfg: RunConfig, number: int, role: str | None) -> Models:
     earlier = paths_of(cfg).round(number - 1)
-    values = {"ppm": earlier.ppm / CHECKPOINT} if guided else {}
+    values = {} if role is None else {role: earlier.value(role) / CHECKPOINT}
     return Models({"policy": earlier.policy / CHECKPOINT}, values, cfg.model.dtype)
 
 
@@ -180,11 +176,13 @@ def _drifted(cfg: RunConfig) -> Iterator[str]:
     for number, one in enumerate(cfg.rounds, start=1):
         paths = paths_of(cfg).round(number)
         settings = one.model_dump(mode="json")
+        settings |= {f"values.{role}": how for role, how in settings["values"].items()}
         for folder, names in (
             (paths.search, {"search": "search", "retry": "retry"}),
             (paths.select, {"select": "select"}),
             (paths.policy, {"policy": "sft"}),
             (paths.ppm, {"ppm": "ppm"}),
+            *((paths.value(role), {f"values.{role}": "value"}) for role in one.values),
         ):
             found = begun(folder)
             if found is None:
@@ -202,7 +200,7 @@ def _identity(resolved: dict[str, Any]) -> dict[str, Any]:
 
     Problem files count by their bytes, which the `problems` stage compares, and not by where they lie.
     """
-    skip = ("engine", "runtime", "search", "retry", "select", "policy", "ppm", "rounds", "name")
+    skip = ("engine", "runtime", "search", "retry", "select", "policy", "ppm", "values", "rounds", "name")
     files = ("train", "test", "demonstrations", "examples")
     runtime = ("workers", "concurrency", "live_states", "keep")
     kept = {name: value for name, value in resolved.items() if name not in skip}

@@ -1,4 +1,4 @@
-"""The training stages of a round: policy, PPM and the control twin, each a process of its own."""
+"""The training stages of a round: policy, value models and the control twin, each training a process of its own."""
 
 import threading
 import time
@@ -8,13 +8,13 @@ from typing import Any
 import orjson
 
 from rstar.config.run import RunConfig
-from rstar.config.train import PpmConfig, SftConfig
+from rstar.config.train import AnyValueModel, SftConfig
 from rstar.errors import ConfigError
 from rstar.pipeline.prepare import checkpoint_files, paths_of, required
 from rstar.pipeline.progress import Progress
 from rstar.store.layout import CHECKPOINT, PAIRS, SFT
 from rstar.store.manifest import Manifest, Stage, stage
-from rstar.train.job import PpmJob, SftJob, Tracking
+from rstar.train.job import SftJob, Tracking, ValueJob
 from rstar.train.launch import run
 
 
@@ -50,12 +50,14 @@ def ppm_stage(cfg: RunConfig, number: int, progress: Progress, stop: threading.E
             f"{paths.select / PAIRS}: round {number} has no preference pair to train a PPM on (every searched problem"
             f" came out all right or all wrong); search more or set rounds.{number - 1}.ppm=null"
         )
-    recipe = {"ppm": _recipe(how), "seed": cfg.seed, "round": number}
+    recipe = {"ppm": recipe_of(how), "seed": cfg.seed, "round": number}
     inputs = {"select": selected.fingerprint, "policy": policy.fingerprint}
     with stage(paths.ppm, "ppm", recipe, inputs) as it:
         if not it.complete:
-            common = _common(cfg, number, "ppm", paths.select / PAIRS, paths.policy, paths.ppm)
-            _train(it, cfg, PpmJob(config=how, **common), f"round {number} ppm", progress, stop)
+            fields = job_fields(
+                cfg, number, "ppm", paths.select / PAIRS, selected.fingerprint, paths.policy, paths.ppm / CHECKPOINT
+            )
+            _train(it, cfg, ValueJob(config=how, **fields), f"round {number} ppm", progress, stop)
         return it.manifest
 
 
@@ -76,31 +78,38 @@ def _sft(
             f"{selected / SFT}: no verified trajectory to train on (the search solved no problem); give the bootstrap"
             " more problems or rollouts"
         )
-    recipe = {"sft": _recipe(how), "seed": cfg.seed, "round": number}
+    recipe = {"sft": recipe_of(how), "seed": cfg.seed, "round": number}
     inputs = {"select": data.fingerprint, "start": required(start).fingerprint}
     with stage(folder, name, recipe, inputs) as it:
         if not it.complete:
-            common = _common(cfg, number, name, selected / SFT, start, folder)
-            _train(it, cfg, SftJob(config=how, **common), f"round {number} {name}", progress, stop)
+            fields = job_fields(cfg, number, name, selected / SFT, data.fingerprint, start, folder / CHECKPOINT)
+            _train(it, cfg, SftJob(config=how, **fields), f"round {number} {name}", progress, stop)
         return it.manifest
 
 
 def _train(
-    it: Stage, cfg: RunConfig, job: SftJob | PpmJob, label: str, progress: Progress, stop: threading.Event | None
+    it: Stage, cfg: RunConfig, job: SftJob | ValueJob, label: str, progress: Progress, stop: threading.Event | None
 ) -> None:
-    """Run the job, unless its checkpoint is there already: a process killed before the manifest was sealed."""
+    """Run the stage's only job and seal it."""
     started = time.monotonic()
+    metrics = trained(it, cfg, job, label, progress, stop)
+    it.finish(checkpoint_files(it.folder), metrics, time.monotonic() - started)
+
+
+def trained(
+    it: Stage, cfg: RunConfig, job: SftJob | ValueJob, label: str, progress: Progress, stop: threading.Event | None
+) -> dict[str, Any]:
+    """Run a job, unless its checkpoint is there already: a process killed before it was sealed. Gives its metrics."""
     if job.out.exists():
-        metrics = orjson.loads((job.out / "metrics.json").read_bytes())
-    else:
-        metrics = run(
-            job,
-            devices=cfg.runtime.devices,
-            on_progress=lambda done, of, loss: progress(label, done, of),
-            log=it.folder / "train.log",
-            stop=stop,
-        )
-    it.finish(checkpoint_files(it.folder), _kept(metrics), time.monotonic() - started)
+        return _kept(orjson.loads((job.out / "metrics.json").read_bytes()))
+    metrics = run(
+        job,
+        devices=cfg.runtime.devices,
+        on_progress=lambda done, of, loss: progress(label, done, of),
+        log=it.folder / "train.log",
+        stop=stop,
+    )
+    return _kept(metrics)
 
 
 def _start(cfg: RunConfig, number: int, how: SftConfig, name: str) -> Path:
@@ -112,13 +121,14 @@ def _start(cfg: RunConfig, number: int, how: SftConfig, name: str) -> Path:
     return earlier.control if name == "control" else earlier.policy
 
 
-def _common(cfg: RunConfig, number: int, name: str, rows: Path, start: Path, folder: Path) -> dict[str, Any]:
-    """What every job says: data, the stage it starts from, where it writes, seed, device, tracking, lineage."""
+def job_fields(cfg: RunConfig, number: int, name: str, rows: Path, data: str, start: Path, out: Path) -> dict[str, Any]:
+    """What every job says: its data and their fingerprint, the stage it starts from, the checkpoint it writes, seed,
+    device, tracking, lineage."""
     title = f"{cfg.name}-round-{number}-{name}"
     return {
         "rows": rows,
         "start": start / CHECKPOINT,
-        "out": folder / CHECKPOINT,
+        "out": out,
         "seed": cfg.seed * 1000 + number,
         "threads": cfg.engine.threads,
         "device": cfg.engine.device,
@@ -126,13 +136,13 @@ def _common(cfg: RunConfig, number: int, name: str, rows: Path, start: Path, fol
         "lineage": {
             "run": cfg.name,
             "round": str(number),
-            "data": required(rows.parent).fingerprint,
+            "data": data,
             "start": required(start).fingerprint,
         },
     }
 
 
-def _recipe(how: SftConfig | PpmConfig) -> dict[str, Any]:
+def recipe_of(how: SftConfig | AnyValueModel) -> dict[str, Any]:
     """What of a training config decides its result; the micro-batch only decides how it fits into memory."""
     return how.model_dump(mode="json", exclude={"micro_batch", "gradient_checkpointing"})
 

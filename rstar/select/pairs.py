@@ -64,6 +64,15 @@ def pairs(trees: Sequence[Tree], rule: PairRule) -> list[Pair]:
     return found
 
 
+def outcome_pairs(trees: Sequence[Tree], most: int) -> list[Pair]:
+    """The ORM's pairs of one problem: right trajectories over wrong ones, at most `most` of each, whatever their Q."""
+    good, bad = (
+        [(t.text, reward) for t in side] for side, reward in zip(answer_groups(trees, most), (1.0, -1.0), strict=True)
+    )
+    name = trees[0].problem.id
+    return list(_pair(name, f"{name}/answers", "answer", good, bad, PairRule()))
+
+
 def _pair(
     problem_id: str,
     group: str,

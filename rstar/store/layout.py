@@ -30,6 +30,10 @@ class RoundPaths:
     def ppm(self) -> Path:
         return self.folder / "ppm"
 
+    def value(self, role: str) -> Path:
+        """The value model that plays `role`."""
+        return self.ppm if role == "ppm" else self.folder / "values" / role
+
     @property
     def control(self) -> Path:
         return self.folder / "control"
@@ -83,6 +87,7 @@ TREES = "trees"
 FAILURES = "failures.jsonl"
 SFT = "sft.parquet"
 PAIRS = "pairs.parquet"
+LABELS = "labels.parquet"
 TRUST = "trust.json"
 ANSWERS = "answers.jsonl"
 REPORT = "report.json"

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rstar.errors import RstarError
-from rstar.train.job import PpmJob, SftJob, read_job
+from rstar.train.job import SftJob, ValueJob, read_job
 from rstar.train.launch import PARENT
 
 _PR_SET_PDEATHSIG = 1
@@ -39,7 +39,7 @@ def main() -> int:
     return 0
 
 
-def _train(job: SftJob | PpmJob) -> None:
+def _train(job: SftJob | ValueJob) -> None:
     # Only what this job needs is imported, and not before the environment is set.
     import datasets
     from transformers.utils import logging
@@ -53,12 +53,12 @@ def _train(job: SftJob | PpmJob) -> None:
 
         train_policy(job)
     else:
-        from rstar.train.ppm import train_ppm
+        from rstar.train.value import train_value
 
-        train_ppm(job)
+        train_value(job)
 
 
-def _launch(job: SftJob | PpmJob, file: Path, devices: int) -> None:
+def _launch(job: SftJob | ValueJob, file: Path, devices: int) -> None:
     """Become `accelerate launch`; this process id stays, so the workers die with it as it dies with its parent."""
     os.environ[PARENT] = str(os.getpid())
     options = ["--config_file", str(job.accelerate)] if job.accelerate else ["--multi_gpu", "--mixed_precision", "no"]
@@ -84,7 +84,7 @@ def _keep_memory() -> None:
             libc.mallopt(parameter, 1 << 30)
 
 
-def _set_environment(job: SftJob | PpmJob, devices: int) -> None:
+def _set_environment(job: SftJob | ValueJob, devices: int) -> None:
     """What the libraries read while they are imported."""
     threads = str(job.threads)
     os.environ |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "RAYON_NUM_THREADS": threads}
@@ -102,7 +102,7 @@ def _set_environment(job: SftJob | PpmJob, devices: int) -> None:
     if track.mode != "off":
         login = bool(os.environ.get("WANDB_API_KEY")) or "api.wandb.ai" in _netrc()
         os.environ["WANDB_MODE"] = "online" if track.mode == "online" and login else "offline"
-        os.environ |= {"WANDB_PROJECT": track.project, "WANDB_SILENT": "true", "WANDB_JOB_TYPE": job.kind}
+        os.environ |= {"WANDB_PROJECT": track.project, "WANDB_SILENT": "true", "WANDB_JOB_TYPE": job.makes}
         os.environ |= {"WANDB_RUN_GROUP": track.group} if track.group else {}
         os.environ |= {"WANDB_DIR": str(track.folder)} if track.folder else {}
 

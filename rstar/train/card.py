@@ -3,14 +3,22 @@
 import json
 from typing import Any
 
-from rstar.train.job import PpmJob, SftJob
+from rstar.train.job import SftJob, ValueJob
 
+_SCORED = "It scores the prefix of a solution, read at the last token, with no end-of-sequence token appended. "
+_TANH = "The score is `tanh(logit)` of the only label."
 _WHAT = {
     "sft": "A policy: it writes code-augmented reasoning steps in the format of rStar-Math.",
-    "ppm": "A process preference model: it scores the prefix of a solution. The score is `tanh(logit)` of the only "
-    "label, read at the last token, with no end-of-sequence token appended.",
+    "ppm": "A process preference model, learned from pairs of steps. " + _SCORED + _TANH,
+    "orm": "An outcome reward model, learned from pairs of whole solutions. " + _SCORED + _TANH,
+    "pqm": "A process Q-value model, learned from the Q-values of a tree search. " + _SCORED + _TANH,
+    "hard": "A process reward model, learned from hard Monte Carlo estimates. " + _SCORED + _TANH,
+    "soft": "A process reward model, learned from soft Monte Carlo estimates. " + _SCORED + _TANH,
+    "rest_mcts": "A value model of ReST-MCTS*. " + _SCORED + _TANH,
+    "qvm": "A Q-value model of Q*, Q = (1 + score) / 2. " + _SCORED + _TANH,
+    "prm": "A process reward model of three classes: bad, neutral, good. " + _SCORED + "The score is `2 P(good) - 1`, "
+    "with the probability of neutral counted in if `neutral` in config.json is `good`.",
 }
-_CLASS = {"sft": "AutoModelForCausalLM", "ppm": "AutoModelForSequenceClassification"}
 _SHOWN = (
     "steps",
     "rows",
@@ -20,12 +28,14 @@ _SHOWN = (
     "mean_token_accuracy",
     "accuracy",
     "margin",
+    "error",
     "parameters",
 )
 
 
-def card(job: SftJob | PpmJob, metrics: dict[str, Any]) -> str:
+def card(job: SftJob | ValueJob, metrics: dict[str, Any]) -> str:
     """Markdown with the front matter that the hub reads."""
+    auto = "AutoModelForCausalLM" if isinstance(job, SftJob) else "AutoModelForSequenceClassification"
     recipe = {name: value for name, value in job.config.model_dump(mode="json").items() if value is not None}
     lines = [
         "---",
@@ -34,11 +44,11 @@ def card(job: SftJob | PpmJob, metrics: dict[str, Any]) -> str:
         "---",
         f"# {job.tracking.run or job.out.name}",
         "",
-        _WHAT[job.kind],
+        _WHAT[job.makes],
         "",
         "```python",
-        f"from transformers import {_CLASS[job.kind]}, AutoTokenizer",
-        f"model = {_CLASS[job.kind]}.from_pretrained(FOLDER)",
+        f"from transformers import {auto}, AutoTokenizer",
+        f"model = {auto}.from_pretrained(FOLDER)",
         "tokenizer = AutoTokenizer.from_pretrained(FOLDER)",
         "```",
         "",

@@ -111,8 +111,15 @@ def encode_pairs(tokenizer: PreTrainedTokenizerBase, rows: list[Texts]) -> list[
     ]
 
 
+def encode_prefixes(tokenizer: PreTrainedTokenizerBase, rows: list[Texts]) -> list[Row | None]:
+    """(prompt, prefix) -> `input_ids`."""
+    encoded = tokenizer([prompt + prefix for prompt, prefix in rows], **_PLAIN)["input_ids"]
+    return [{"input_ids": ids} for ids in encoded]
+
+
 SOLUTIONS = Form(("prompt", "solution"), (), ("input_ids",), ("labels",), encode_solutions)
 PAIRS = Form(("prompt", "chosen", "rejected"), ("weight",), ("chosen_ids", "rejected_ids"), (), encode_pairs)
+PREFIXES = Form(("prompt", "prefix"), ("label", "weight"), ("input_ids",), (), encode_prefixes)
 
 _PLAIN = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from rstar.config.base import Config
-from rstar.config.train import PpmConfig, SftConfig
+from rstar.config.train import SftConfig, ValueConfig
 from rstar.errors import InputError
 
 
@@ -65,19 +65,30 @@ class SftJob(_Job):
     kind: Literal["sft"] = "sft"
     config: SftConfig
 
-
-class PpmJob(_Job):
-    """Train a process preference model on pairs: `prompt`, `chosen`, `rejected`, `weight` and columns to ignore."""
-
-    kind: Literal["ppm"] = "ppm"
-    config: PpmConfig
+    @property
+    def makes(self) -> str:
+        """What kind of model it makes."""
+        return "sft"
 
 
-Job = Annotated[SftJob | PpmJob, Field(discriminator="kind")]
-_JOB: TypeAdapter[SftJob | PpmJob] = TypeAdapter(Job)
+class ValueJob(_Job):
+    """Train a value model: on pairs (`prompt`, `chosen`, `rejected`, `weight`) for a PPM or ORM, on labelled steps
+    (`prompt`, `prefix`, `label`, `weight`) for all others. Other columns are ignored."""
+
+    kind: Literal["value"] = "value"
+    config: ValueConfig
+
+    @property
+    def makes(self) -> str:
+        """What kind of model it makes."""
+        return self.config.kind
 
 
-def read_job(path: Path) -> SftJob | PpmJob:
+Job = Annotated[SftJob | ValueJob, Field(discriminator="kind")]
+_JOB: TypeAdapter[SftJob | ValueJob] = TypeAdapter(Job)
+
+
+def read_job(path: Path) -> SftJob | ValueJob:
     """The job in a JSON file; raises InputError that names the file and the fields."""
     try:
         return _JOB.validate_json(path.read_bytes())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rstar.errors import StageFailed
-from rstar.train.job import PpmJob, SftJob
+from rstar.train.job import SftJob, ValueJob
 
 PARENT = "RSTAR_TRAIN_PARENT"
 """Environment variable: the process with which the training process ends."""
@@ -27,7 +27,7 @@ _TAIL = 2000
 
 
 def run(
-    job: SftJob | PpmJob,
+    job: SftJob | ValueJob,
     *,
     devices: int = 1,
     on_progress: Progress | None = None,

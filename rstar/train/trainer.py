@@ -25,7 +25,7 @@ from rstar.config.train import TrainConfig
 from rstar.errors import InputError, StageFailed
 from rstar.train.card import card
 from rstar.train.examples import Stream, steps
-from rstar.train.job import PpmJob, SftJob
+from rstar.train.job import SftJob, ValueJob
 from rstar.train.optim import muon_with_adamw
 
 Report = Callable[[int, int, float | None], None]
@@ -36,7 +36,7 @@ _POINTS = 200
 _PAUSE_S = 0.5
 """Time between two progress reports."""
 _SCHEDULE = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-_LOGGED = ("mean_token_accuracy", "entropy", "accuracy", "margin")
+_LOGGED = ("mean_token_accuracy", "entropy", "accuracy", "margin", "error")
 
 
 def print_progress(step: int, of: int, loss: float | None) -> None:
@@ -44,7 +44,7 @@ def print_progress(step: int, of: int, loss: float | None) -> None:
     print(json.dumps({"step": step, "of": of, "loss": loss}), flush=True)
 
 
-def open_work(job: SftJob | PpmJob) -> Path:
+def open_work(job: SftJob | ValueJob) -> Path:
     """The job's work folder: as an interrupted run of the same job left it if it keeps checkpoints, else a new one."""
     state = PartialState(cpu=job.device == "cpu")
     if state.is_main_process:
@@ -65,7 +65,7 @@ def limit(cfg: TrainConfig, model: Any) -> int:
     return min(cfg.max_length, int(model.config.max_position_embeddings))
 
 
-def arguments(job: SftJob | PpmJob, examples: Stream) -> dict[str, Any]:
+def arguments(job: SftJob | ValueJob, examples: Stream) -> dict[str, Any]:
     """TrainingArguments of a job over `examples`, and the same for every kind of training."""
     cfg = job.config
     devices = PartialState().num_processes
@@ -110,7 +110,7 @@ def optimizer(cfg: TrainConfig) -> tuple[Any, dict[str, Any]] | None:
     return (lambda: muon_with_adamw), {"lr": cfg.lr, "weight_decay": cfg.weight_decay}
 
 
-def run(trainer: Trainer, job: SftJob | PpmJob, examples: Stream, report: Report) -> dict[str, Any]:
+def run(trainer: Trainer, job: SftJob | ValueJob, examples: Stream, report: Report) -> dict[str, Any]:
     """Train, then put the finished checkpoint folder in its place; returns what is in its `metrics.json`."""
     began = time.monotonic()
     trainer.remove_callback(PrinterCallback)
@@ -163,11 +163,11 @@ class _Watch(TrainerCallback):
             self.report(state.global_step, state.max_steps, self.loss)
 
 
-def _metrics(trainer: Trainer, job: SftJob | PpmJob, examples: Stream, seconds: float) -> dict[str, Any]:
+def _metrics(trainer: Trainer, job: SftJob | ValueJob, examples: Stream, seconds: float) -> dict[str, Any]:
     model: Any = trainer.model
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
     return {
-        "kind": job.kind,
+        "kind": job.makes,
         "steps": trainer.state.global_step,
         "rows": examples.rows,
         "rows_left_out": examples.left_out,
@@ -181,7 +181,7 @@ def _metrics(trainer: Trainer, job: SftJob | PpmJob, examples: Stream, seconds: 
     }
 
 
-def _last_checkpoint(job: SftJob | PpmJob) -> str | None:
+def _last_checkpoint(job: SftJob | ValueJob) -> str | None:
     """The newest intermediate checkpoint that is whole: its state file is written last."""
     whole = [file.parent for file in (job.work / "trainer").glob("checkpoint-*/trainer_state.json")]
     return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None

@@ -14,7 +14,7 @@ os.environ |= {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
 from rstar.config.models import TinyModelConfig
 from rstar.config.train import PpmConfig, SftConfig
 from rstar.text.grammar import Grammar, Kind, Segment, written
-from rstar.train.job import PpmJob, SftJob
+from rstar.train.job import SftJob, ValueJob
 
 TINY = TinyModelConfig(hidden=16, layers=2, heads=2, ffn=24, context=96)
 GRAMMAR = Grammar(observe=True)
@@ -76,12 +76,12 @@ def sft(base: Path, files: Path, tmp_path: Path) -> Callable[..., SftJob]:
 
 
 @pytest.fixture
-def ppm(base: Path, files: Path, tmp_path: Path) -> Callable[..., PpmJob]:
+def ppm(base: Path, files: Path, tmp_path: Path) -> Callable[..., ValueJob]:
     """Makes PPM jobs, as `sft` makes SFT jobs."""
 
-    def make(out: str = "ppm", **config: Any) -> PpmJob:
+    def make(out: str = "ppm", **config: Any) -> ValueJob:
         cfg = PpmConfig(**{"batch": 4, "micro_batch": 4, "steps": 4, "lr": 1e-2, "optimizer": "muon"} | config)
-        return PpmJob(config=cfg, seed=7, device="cpu", rows=files / "pairs.parquet", start=base, out=tmp_path / out)
+        return ValueJob(config=cfg, seed=7, device="cpu", rows=files / "pairs.parquet", start=base, out=tmp_path / out)
 
     return make
 

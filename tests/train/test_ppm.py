@@ -9,13 +9,13 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from trl.trainer.reward_config import RewardConfig
 
 from rstar.train.examples import PAIRS, Stream, stream
-from rstar.train.job import PpmJob
+from rstar.train.job import ValueJob
 from rstar.train.losses import bradley_terry
-from rstar.train.ppm import PairCollator, PpmTrainer, train_ppm
 from rstar.train.trainer import arguments, open_work
+from rstar.train.value import Collator, ValueTrainer, train_value
 from tests.train.conftest import silent
 
-Make = Callable[..., PpmJob]
+Make = Callable[..., ValueJob]
 
 
 def scores(model: Any, lists: list[list[int]]) -> torch.Tensor:
@@ -24,8 +24,8 @@ def scores(model: Any, lists: list[list[int]]) -> torch.Tensor:
         return torch.stack([torch.tanh(model(torch.tensor([ids])).logits[0, 0]) for ids in lists])
 
 
-def trainer(job: PpmJob) -> tuple[PpmTrainer, Stream]:
-    """A trainer as `train_ppm` makes it, with weights so large that the scores of texts differ from the start."""
+def trainer(job: ValueJob) -> tuple[ValueTrainer, Stream]:
+    """A trainer as `train_value` makes it, with weights so large that the scores of texts differ from the start."""
     work = open_work(job)
     tokenizer = AutoTokenizer.from_pretrained(job.start)
     model = AutoModelForSequenceClassification.from_pretrained(job.start, num_labels=1)
@@ -35,10 +35,11 @@ def trainer(job: PpmJob) -> tuple[PpmTrainer, Stream]:
         for parameter in model.model.layers.parameters():
             parameter.mul_(20 if parameter.ndim == 2 else 1)
     examples = stream(PAIRS, job.rows, tokenizer, job.config, 96, job.seed, work)
-    made = PpmTrainer(
+    made = ValueTrainer(
+        "ppm",
         model=model,
         args=RewardConfig(**arguments(job, examples), max_length=None),
-        data_collator=PairCollator(pad_token_id=tokenizer.pad_token_id),
+        data_collator=Collator(tokenizer.pad_token_id),
         train_dataset=examples.data,
         processing_class=tokenizer,
     )
@@ -46,7 +47,7 @@ def trainer(job: PpmJob) -> tuple[PpmTrainer, Stream]:
 
 
 def test_the_first_loss_is_log_2(ppm: Make) -> None:
-    assert train_ppm(ppm(), silent)["curve"][0][1] == pytest.approx(log(2))
+    assert train_value(ppm(), silent)["curve"][0][1] == pytest.approx(log(2))
 
 
 @pytest.mark.parametrize("micro", [12, 4, 3])
@@ -64,7 +65,7 @@ def test_the_loss_is_the_weighted_mean_of_a_step(ppm: Make, micro: int) -> None:
 
 def test_it_learns_and_its_score_is_in_use_what_it_was_in_training(ppm: Make) -> None:
     job = ppm(batch=12, micro_batch=12, steps=40, warmup=5)
-    metrics = train_ppm(job, silent)
+    metrics = train_value(job, silent)
     assert metrics["accuracy"] == 1.0
     assert metrics["final_loss"] < 0.3
     model = AutoModelForSequenceClassification.from_pretrained(job.out)
@@ -90,14 +91,14 @@ def test_a_score_belongs_to_the_last_token_whatever_the_padding(ppm: Make) -> No
 
 def test_the_same_job_gives_the_same_bytes(ppm: Make) -> None:
     for out in ("one", "two"):
-        train_ppm(ppm(out), silent)
+        train_value(ppm(out), silent)
     one, two = (ppm(out).out / "model.safetensors" for out in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
 
 
 def test_the_card_says_how_to_read_a_score(ppm: Make) -> None:
     job = ppm().model_copy(update={"lineage": {"policy": "round 2"}})
-    train_ppm(job, silent)
+    train_value(job, silent)
     card = Path(job.out / "README.md").read_text()
     assert "tanh(logit)" in card
     assert "| policy | round 2 |" in card
