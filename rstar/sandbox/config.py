@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rstar.sandbox.warm import SCRIPTS
+
 DEFAULT_PRELOAD = (
     "math",
     "cmath",
@@ -72,12 +74,14 @@ class SandboxConfig(_Model):
         }
 
     def fingerprint(self) -> str:
-        """sha256 over the recipe, the interpreter and the preloaded packages' versions; part of every state id."""
+        """sha256 over the recipe, the interpreter, and the preloaded packages' versions and warm-up; part of every
+        state id."""
         packages = {}
         for module in self.preload:
             try:
                 packages[module] = version(module)
             except PackageNotFoundError:  # the standard library, which is the interpreter's version
                 continue
-        identity = [SEMANTICS, self.recipe(), sys.version, sys.platform, packages]
+        warmth = {module: SCRIPTS[module] for module in self.preload if module in SCRIPTS}
+        identity = [SEMANTICS, self.recipe(), sys.version, sys.platform, packages, warmth]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -39,6 +39,43 @@ minimum(x**2 + 2*x, x); maximum(-x**2, x)
 rsolve(Function("a")(n + 1) - 2*Function("a")(n), Function("a")(n), {Function("a")(0): 1})
 print(x + 1, Rational(1, 2), [x, y], {x: 1}); repr(x + sqrt(2)); symbols("a:d"); S(1)/3; Integer(7) % 3
 minimal_polynomial(sqrt(2), x)
+integrate(x**2*cos(x), (x, 0, pi)); integrate(x*sin(x)**2, x); integrate(exp(-x**2), (x, -oo, oo)); integrate(log(x), x)
+integrate(x**2*exp(-x/2), (x, 0, 2)); integrate(1/(x**2 - 1), x); integrate(sqrt(4 - x**2), (x, 0, 2))
+Integral(x, x).doit()
+trigsimp(sin(x)**4 - cos(x)**4); simplify(sin(2*x)/cos(x)); expand_trig(sin(2*x)); cos(pi/12).rewrite(sqrt)
+(x + 1)**2 < 4
+solveset(2*sin(x)**2 - sin(x) - 1, x, Interval(0, 2*pi)); solveset(tan(x) - 1, x); solve(sin(x) + cos(x) - 1, x)
+solve(z**4 + 3*z**2 + 1, z); solve(x**3 - 3*x + 1, x); solve(x**2 + x + 1, x)
+[simplify(Abs(r)) for r in solve(z**4 + 4, z)]
+solve(Eq(y, (2*x + 3)/(x - 2)), x); solve(log(x, 2) + log(x - 2, 2) - 3, x); solve(4**x - 2**x - 2, x)
+nsolve(cos(x) - x, 1)
+solve([x**2 + y**2 - 26, y - 2*x - 1], [x, y]); solve([x + y + z - 6, x - y, x*y - z], [x, y, z])
+solve(x - y**2, x, dict=True)
+solve_univariate_inequality((x - 1)*(x + 3)/(x - 12) <= 0, x, relational=False)
+reduce_inequalities([x**2 - 5*x < 6, x > 1], x)
+summation(k**3 + 2*k, (k, 1, n)); summation(1/(k*(k + 1)), (k, 1, oo)); Sum(1/(k*(k + 2)), (k, 1, oo)).doit()
+factor(n**2/2 + n/2)
+series(log(1 + x)*exp(x), x, 0, 5).removeO(); limit((1 + 2/x)**x, x, oo); limit((x**2 - 1)/(x - 1), x, 1)
+exp(x).series(x, 0, 3)
+rsolve(Function("a")(n + 2) - 5*Function("a")(n + 1) + 6*Function("a")(n), Function("a")(n))
+dsolve(Function("f")(x).diff(x) - Function("f")(x)); diff(sin(x)*exp(x), x, 2); diff(x/(x + 1), x).subs(x, 2)
+idiff(x**2 + y**2 - 4, y, x)
+Poly(2*x**3 - 3*x**2 + 1, x).nroots(n=15); Poly(x**4 - 1).all_coeffs(); roots(2*x**3 - 3*x**2 - 22*x + 18, x)
+discriminant(x**2 - 3, x)
+apart((x + 1)/(x**2*(x + 2)), x); resultant(x**3 - 2, x**2 + x, x); groebner([x**2 + y, x*y - 1], x, y)
+interpolate([1, 4, 9], x)
+Matrix([[2, -1, 0], [-1, 3, -1], [0, -1, 2]]).eigenvals(); Matrix([[1, 2], [3, 5]])**5
+Matrix([[2, 1], [1, 3]]).charpoly(x).as_expr()
+Triangle(Point(0, 0), Point(14, 0), Point(5, 12)).circumradius
+Triangle(Point(0, 0), Point(14, 0), Point(5, 12)).incenter
+Triangle(Point(0, 0), Point(6, 0), Point(2, 5)).orthocenter
+Circle(Point(0, 0), 5).intersection(Line(Point(0, 1), Point(1, 2)))
+Polygon((0, 0), (4, 0), (4, 3)).perimeter; Segment(Point(0, 0), Point(3, 4)).midpoint
+Ellipse(Point(0, 0), 3, 2).eccentricity
+expand((1 + I*sqrt(3))**5); arg(-1 + I); abs((2 + I)/(1 - I)); re(exp(I*pi/3)); radsimp(1/(sqrt(3) + sqrt(2)))
+nsimplify(0.333333, rational=True)
+minimal_polynomial(1 + sqrt(3), x); sqrtdenest(sqrt(8 + 2*sqrt(7))); continued_fraction(Rational(22, 7)); N(E**2, 8)
+Rational(1, 3).limit_denominator(10)
 """
 
 NUMPY = """
