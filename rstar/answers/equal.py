@@ -33,17 +33,17 @@ from rstar.answers.read import read
 from rstar.answers.realset import NotASet, real_set, same_set
 from rstar.answers.relations import same_relation
 from rstar.answers.same_leaf import (
-    letters,
     quantity_is_scalar,
-    same_choices,
     same_clocks,
     same_quantities,
     same_ratios,
+    same_words,
 )
 from rstar.answers.scalar import Sameness, same_value
 from rstar.answers.units import is_known
 from rstar.core.verdict import Verdict
 
+_LONGEST_TIDIED = 4_000  # one character may stand for many
 _NOT_UNDERSTOOD = frozenset({"unreadable", "opaque", "undefined"})
 
 
@@ -58,9 +58,11 @@ def judge(gold: str, candidate: str, mode: Mode, library: Library | None = None)
         if refused:
             return Verdict.UNVERIFIABLE, refused
     left, right = tidy(gold), tidy(candidate)
+    if max(len(left), len(right)) > _LONGEST_TIDIED:
+        return Verdict.UNVERIFIABLE, "guard:length"
     if not left or not right:
         return (Verdict.DIFFERENT, "empty") if left else (Verdict.UNVERIFIABLE, "empty_gold")
-    if squash(left) == squash(right):
+    if squash(left.replace('"', " ")) == squash(right.replace('"', " ")):
         return Verdict.EQUIVALENT, "text"
     same = equal(read(gold), read(candidate), mode == "compat")
     open_to_library = same.rule in _NOT_UNDERSTOOD or (mode == "compat" and not same.equal and not _vetoed(same))
@@ -110,6 +112,7 @@ def _rule(answer: Answer) -> str:
 def _opaque(opaque: Opaque, other: Answer) -> Sameness:
     if isinstance(other, Opaque) and opaque.text and _unspaced(opaque.text) == _unspaced(other.text):
         return Sameness(True, "text")
+
     return Sameness(None, opaque.reason)
 
 
@@ -146,7 +149,7 @@ def _named(a: Named, b: Named, compat: bool) -> Sameness:
     nodes = _nodes(a, b)
     if {_call_or_y(a.name), _call_or_y(b.name)} == {"f", "y"}:  # y = f(x) by custom
         return same
-    if nodes is not None and a.name not in ("f", "y"):
+    if nodes is not None and (a.name not in ("f", "y") or (_defines_function(a) and _defines_function(b))):
         found = same_relation(*nodes)
         if found.equal:
             return found
@@ -240,9 +243,9 @@ def _alike(a: Answer, b: Answer, compat: bool) -> Sameness:
         case Quantity(), Quantity():
             return same_quantities(a, b, compat)
         case Words(), Words():
-            return Sameness(letters(a.text) == letters(b.text), "words")
+            return Sameness(same_words(a.text, b.text), "words")
         case Choice(), Choice():
-            return same_choices(a, b)
+            return _choices(a, b, compat)
         case Based(), Based():
             return Sameness(a == b, "base")
         case Clock(), Clock():
@@ -273,6 +276,15 @@ def _alike(a: Answer, b: Answer, compat: bool) -> Sameness:
             return Sameness(False, "kind")
 
 
+def _choices(a: Choice, b: Choice, compat: bool) -> Sameness:
+    """By their letters; option texts that both sides give must agree."""
+    if a.letters != b.letters:
+        return Sameness(False, "choice")
+    if a.text and b.text and squash(a.text).lower() != squash(b.text).lower():
+        return Sameness(equal(read(a.text), read(b.text), compat).equal or None, "choice_text")
+    return Sameness(True, "choice")
+
+
 def _unlike(a: Answer, b: Answer, compat: bool) -> Sameness | None:
     """Two answers of different kinds that may still say the same; None where this order does not apply."""
     match a, b:
@@ -283,13 +295,13 @@ def _unlike(a: Answer, b: Answer, compat: bool) -> Sameness | None:
         case Many(), Group():
             return _list_and_group(a, b, compat)
         case Assignments(), Group():
-            return (
-                _in_order(a.values, b.members, compat, "assignments")
-                if b.opening == "("
-                else Sameness(None, "brackets")
-            )
+            return _assignments_and_group(a, b, compat)
         case Assignments(), Many():
-            return _in_order(a.values, b.members, compat, "assignments") if not b.name else Sameness(None, "name")
+            roots = all(re.fullmatch(r"x_\d", name) for name in a.names)
+            same = (_unordered if roots else _in_order)(a.values, b.members, compat, "assignments")
+            if same.equal and (b.name or any(isinstance(member, Named) for member in b.members)):
+                return Sameness(None, "name")
+            return same
         case Matrix(), Group():
             return _matrix_and_group(a, b, compat)
         case Named(), Relation():
@@ -317,14 +329,19 @@ def _matrices(a: Matrix, b: Matrix, compat: bool) -> Sameness:
 
 def _matrix_and_group(a: Matrix, b: Group, compat: bool) -> Sameness:
     """Python prints a matrix as a list of lists."""
-    rows = [member.members for member in b.members if isinstance(member, Group) and member.opening == "["]
+    rows = [
+        member.members
+        for member in b.members
+        if (isinstance(member, Group) and member.opening == "[") or (isinstance(member, Many) and not member.is_set)
+    ]
     if b.opening != "[" or len(rows) != len(b.members):
         return Sameness(None, "matrix")
     return _matrices(a, Matrix(tuple(rows), a.delimiter), compat)
 
 
 def _manys(a: Many, b: Many, compat: bool) -> Sameness:
-    left, right = (_distinct(each.members) if a.is_set or b.is_set else each.members for each in (a, b))
+    once = a.is_set or b.is_set or all(isinstance(member, Group) for member in (*a.members, *b.members))
+    left, right = (_distinct(each.members) if once else each.members for each in (a, b))  # no point counts twice
     same = _unordered(left, right, compat, "set" if a.is_set or b.is_set else "list")
     if same.equal and a.name and b.name and a.name != b.name:
         return Sameness(None, "name")
@@ -345,6 +362,8 @@ def _list_and_group(a: Many, b: Group, compat: bool) -> Sameness:
         return Sameness(None, "brackets")
     if b.opening == "[":
         return _unordered(a.members, b.members, compat, "list")
+    if len({member.name for member in a.members if isinstance(member, Named)}) > 1:
+        return Sameness(None, "name")
     same = _in_order(a.members, b.members, compat, "list")
     return same if same.equal or len(a.members) != len(b.members) else Sameness(None, "order")
 
@@ -355,6 +374,18 @@ def _assignments(a: Assignments, b: Assignments, compat: bool) -> Sameness:
         return same if same.equal is False else Sameness(None, "name")
     values = dict(zip(b.names, b.values, strict=True))
     return _in_order(a.values, [values[name] for name in a.names], compat, "assignments")
+
+
+def _assignments_and_group(a: Assignments, b: Group, compat: bool) -> Sameness:
+    """`y = 2, x = 1` is (1, 2): a tuple's places are the letters in alphabetical order, if they are letters."""
+    if b.opening != "(" or b.closing != ")":
+        return Sameness(None, "brackets")
+    written = _in_order(a.values, b.members, compat, "assignments")
+    if list(a.names) == sorted(a.names) or any(len(name) > 1 for name in a.names):
+        return written
+    by_name = dict(zip(a.names, a.values, strict=True))
+    sorted_ = _in_order([by_name[name] for name in sorted(a.names)], b.members, compat, "assignments")
+    return sorted_ if sorted_.equal or written.equal is False else Sameness(None, "order")
 
 
 def _in_order(a: Sequence[Answer], b: Sequence[Answer], compat: bool, rule: str) -> Sameness:
@@ -372,6 +403,12 @@ def _has_loose_unit(answer: Answer) -> bool:
     return isinstance(answer, Quantity) and (answer.unit == "%" or not is_known(answer.unit))
 
 
+def _same_member(a: Answer, b: Answer, compat: bool) -> bool | None:
+    """`{1}` is not 1 where it is itself a member."""
+    nested = [isinstance(each, Many) and each.is_set for each in (a, b)]
+    return equal(a, b, compat).equal if nested[0] == nested[1] else False
+
+
 def _unordered(a: Sequence[Answer], b: Sequence[Answer], compat: bool, rule: str) -> Sameness:
     if len(a) != len(b):
         return Sameness(False, rule)
@@ -381,7 +418,7 @@ def _unordered(a: Sequence[Answer], b: Sequence[Answer], compat: bool, rule: str
     left_over = list(b)
     undecided = False
     for member in a:
-        verdicts = [equal(member, other, compat).equal for other in islice(left_over, len(left_over))]
+        verdicts = [_same_member(member, other, compat) for other in islice(left_over, len(left_over))]
         if True in verdicts:
             del left_over[verdicts.index(True)]
         elif None in verdicts:

@@ -86,7 +86,8 @@ def within_last_digit(approximate: Number, value: Fraction) -> bool:
     difference = abs(approximate.value - value)
     if approximate.value == 0 or value == 0:
         return difference == 0
-    if difference < _last_place(approximate):
+    cut_off = approximate.value * value > 0 and abs(approximate.value) < abs(value)
+    if difference < _last_place(approximate) * (1 if cut_off else Fraction(1, 2)):
         return True
     return approximate.digits >= FLOAT_DIGITS and difference <= abs(value) * _FLOAT_NOISE
 

@@ -18,7 +18,7 @@ _ONE_ARGUMENT_STOPS = frozenset(
 
 def read_expression(text: str) -> Node:
     """The tree of `text` (tidied). Raises Unreadable where any part of it is not understood."""
-    parser = _Parser(tokens(text))
+    parser = _Parser(tokens(text), printed="\\" not in text)
     node = parser.fraction_or_sum()
     if parser.kind != "end":
         raise Unreadable(f"rest from {parser.token.text!r}")
@@ -28,8 +28,9 @@ def read_expression(text: str) -> Node:
 class _Parser:
     """Recursive descent over tokens; `kind` looks at the current one."""
 
-    def __init__(self, found: list[Token]):
+    def __init__(self, found: list[Token], printed: bool):
         self._tokens = found
+        self._printed = printed  # without commands, as Python prints: its log is the natural one
         self._at = 0
         self._depth = 0
         self._bars = 0  # open absolute values, in which a bar closes
@@ -87,7 +88,8 @@ class _Parser:
             elif self._accept("/"):
                 left = Node("div", (left, self.signed_factor()))
             elif self._starts_factor():
-                if self.kind == "num" and not self._tokens[self._at - 1].closes:
+                after_factorial = self._tokens[self._at - 1].kind == "!" == self._peek().kind  # 3!5!
+                if self.kind == "num" and not self._tokens[self._at - 1].closes and not after_factorial:
                     raise Unreadable("a number after a symbol or a number")  # "3 4", "x2"
                 left = _product(left, self.factor())
             else:
@@ -123,8 +125,11 @@ class _Parser:
 
     def exponent(self) -> Node:
         sign = self._accept("-")
-        inner = self.group() if self.kind == "{" else self.atom(simple=True)
+        braced = self.kind == "{"
+        inner = self.group() if braced else self.atom(simple=True)
         if self._accept("^"):
+            if braced:
+                raise Unreadable("two exponents")
             inner = Node("pow", (inner, self.exponent()))
         return _signed(sign, inner)
 
@@ -286,6 +291,8 @@ class _Parser:
         arguments = self._function_arguments(name)
         inverse = power is not None and power == Node("neg", (number(1),)) and name in ("sin", "cos", "tan")
         node = _applied("a" + name if inverse else name, arguments, base)
+        if name == "log" and len(node.args) == 1:
+            node = Node("log", node.args, name="printed" if self._printed else "")
         return node if power is None or inverse else Node("pow", (node, power))
 
     def _function_arguments(self, name: str) -> tuple[Node, ...]:
@@ -294,7 +301,9 @@ class _Parser:
         if self.kind in ("{", "["):
             return (self.group(),)
         if name in PLAIN_WORDS:
-            raise Unreadable(f"{name} without brackets")
+            if name != "sqrt" or self.kind != "num" or self._peek().kind not in _ONE_ARGUMENT_STOPS - {"^", "!"}:
+                raise Unreadable(f"{name} without brackets")
+            return (self.numeral(simple=True),)
         sign = self._accept("-", "+")
         parts = [self._argument_factor()]
         while (
@@ -353,10 +362,9 @@ def _applied(name: str, arguments: tuple[Node, ...], base: Node | None) -> Node:
     if name == "log":
         if base is None and len(arguments) == 2:  # Python's log(x, base)
             return Node("log", arguments)
-        base = base if base is not None else Node("e") if len(arguments) == 1 else None
-        if base is None or len(arguments) != 1:
+        if len(arguments) != 1:
             raise Unreadable("a logarithm's arguments")
-        return Node("log", (arguments[0], base))
+        return Node("log", arguments if base is None else (arguments[0], base))
     if name == "lg":
         name, arguments = "log", (*arguments, number(10))
     elif name == "ln":

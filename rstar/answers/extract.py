@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
+_MINUS = re.compile(r"(?:(?:[=$]|\\[(\[])\s*[-−]\s*|(?:\A|\n)[-−])\Z")  # x = -\boxed{3}; but no bullet
+_ONE_TERM = re.compile(r"[\w.\\{}]+")
 _LONGEST_SENTENCE = 300
 _GAP_WORDS = 5  # boxes may be joined by a few words that end in "and": "\boxed{1} papers and \boxed{2} bins"
 _JOINT = re.compile(r"(?:\\\s|\\quad|\\qquad|\\[,;:!()\[\]]|\\text\s*\{\s*(?:,?\s*and)?\s*\}|\band\b|[\s$,;&~]|\\\\)*")
@@ -17,6 +19,7 @@ _MINERVA, _HOPE = "final answer is", "i hope"  # "The final answer is X. I hope 
 _PHRASE = re.compile(
     r"(?:final answer\s*(?:is|:|=)"
     r"|(?:the|our|my|so|therefore,?|thus,?|hence,?)\s+(?:correct\s+|required\s+)?answers?\s*(?:is|are|:|=)"
+    r"|correct (?:option|choice)\s*(?:is\b|:)"
     r"|answer\s*(?:is\b|are\b|:)|答案\s*(?:是|为|為|：|:))\s*[:：]?\s*",
     re.IGNORECASE,
 )
@@ -25,6 +28,8 @@ _MATHS = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|。|\n|<\||(?<=[a-z])[!](?=\s|$)")
 _CHAT_TAIL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|?>.*\Z|<end_of_\w+>.*\Z", re.DOTALL)
 _PRELIMINARY = re.compile(r"^.{0,120}?\b(?:is|are|be|equals?|of)\s*:?\s*(?=[$\d\-+\\(\[{])", re.IGNORECASE | re.DOTALL)
+
+_DENIAL = re.compile(r"\b(?:not?|never|cannot|anything|nothing|but|than)\b|n't\b", re.IGNORECASE)
 
 _TAG, _TAG_ENDS = "<answer>", ("</answer>", "<end_of_answer>")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -119,6 +124,8 @@ def _joined(text: str, boxes: list[_Box]) -> str:
             break
         parts.append(left.content)
     unique = list(dict.fromkeys(reversed(parts)))
+    if len(parts) == 1 and _MINUS.search(text[: boxes[-1].start]):
+        return f"-{parts[0]}" if _ONE_TERM.fullmatch(parts[0]) else f"-({parts[0]})"
     return unique[0] if len(unique) == 1 else ", ".join(unique)
 
 
@@ -143,7 +150,8 @@ def _phrased(text: str) -> str | None:
         rest = _first_clause(text[matches[-1].end() :])
         if rest and matches[-1].group().lower().startswith("final answer"):
             lead = _PRELIMINARY.match(rest)
-            rest = rest[lead.end() :].strip() if lead is not None else rest
+            if lead is not None and not _DENIAL.search(lead.group()):
+                rest = rest[lead.end() :].strip()
         return rest or None
     bare = _BARE_ANSWER.match(text)
     return (text[bare.end() :].strip() or None) if bare is not None else None
@@ -168,7 +176,7 @@ def _only_formula(text: str) -> str | None:
     match = formulas[0]
     before, after = text[: match.start()], text[match.end() :]
     words = re.sub(r"[,:]", " ", before).lower().split()
-    closing = " ".join(after.lower().rstrip(" .!").split())
+    closing = " ".join(after.lower().rstrip(" .!" if words else " .").split())  # $5$! may be a factorial
     if not set(words) <= _TELLING or closing not in _CLOSING:
         return None
     return next(group for group in match.groups() if group is not None).strip()

@@ -8,9 +8,9 @@ _MAX_COMMANDS = 120
 _MAX_WORDS = 40  # more words are an explanation, in which no answer was marked
 
 _CODE = re.compile(
-    r"__|\b(?:import|eval|exec|lambda|compile|globals|locals|getattr|setattr|open|input|system|popen|subprocess|os|sys|"
-    r"builtins|print|def|class|while|sudo|curl|wget|rm)\s*(?:[(.:\[]|\s+-|\s+[a-z_]+\s*(?:\(|:|$))|\b(?:import|lambda|exec)\b"
-    r"|`|;\s*\w+\s*\(|\$\(|&&|\.\w+\(|#!|</?\w+>|\bfor\b.*\bin\b|\\(?:input|include|write|immediate|openin|openout|read|def|let|csname|catcode)\b",
+    r"__|(?<!\\)\b(?:import|eval|exec|lambda|compile|globals|locals|getattr|setattr|open|input|system|popen|subprocess|os|sys|"
+    r"builtins|print|def|class|while|sudo|curl|wget|rm)\s*(?:[(.:\[]|\s+-|\s+[a-z_]+\s*(?:\(|:|$))|(?<!\\)\b(?:import|lambda|exec)\b"
+    r"|`|;\s*[A-Za-z_]\w*\s*\(|&&|\.[A-Za-z_]\w*\(|#!|</?\w+>|\bfor\b.*\bin\b|\\(?:input|include|write|immediate|openin|openout|read|def|let|csname|catcode)\b",
 )
 _ALLOWED_CALLS = re.compile(r"\b(?:Interval|S|sp|sympy|math|np|numpy)\.(?:open|Lopen|Ropen|[A-Za-z]\w*)\b")
 

@@ -11,20 +11,26 @@ from rstar.answers.tree import Node, number
 from rstar.answers.units import canonical_unit, is_plain_unit, split_scale, split_unit
 from rstar.answers.words import canonical_words, number_in_words
 
-_CHOICE = re.compile(r"\(?\s*\"?\s*\(?([A-J])\)?\s*\"?\s*\)?\s*[.:]?")
+_CHOICE = re.compile(r"(?:\"?(?:[Oo]ption|[Cc]hoice)\"?\s+)?\(?\s*\"?\s*\(?([A-J])\)?\s*\"?\s*\)?\s*[.:]?")
 _CHOICE_WITH_TEXT = re.compile(r"(?:\"?\(([A-J])\)\"?|\"?([A-J])[.):]\"?(?=\s|\"|\$))\s*[.:]?\s*(\S.*)", re.DOTALL)
 _CHOICES = re.compile(r"\"?\s*([A-J](?:\s*(?:,|;|\band\b|\s)\s*[A-J])+|[A-J]{2,8})\s*\"?")
+_MORE_CHOICES = re.compile(  # "(B) or (C)", "A: 5, B: 6", "(B) is wrong"
+    r"^\W*(?:or|and|nor|is|are|not)\b|\([A-J]\)|(?<![A-Za-z])[A-J][.):]|\b(?:wrong|incorrect)\b"
+)
 _CLOCK = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2}))?\s*\"?\s*([ap])?\.?\s*(?:(?<=[ap])m|(?<=[ap]\.)\s*m|(?<=[ap]\. )m)?\.?\s*\"?",
     re.IGNORECASE,
 )
-_DIGITS = r"(?:\(\s*[0-9A-Z]+\s*\)|[0-9A-Z]+)"
+_DIGITS = r"(?:\(\s*[0-9A-Z]+\s*\)|[0-9A-Z]+|\"[0-9A-Z]+\")"
 _BASE = r"(?:\(\s*(?:\d{1,2}|[a-z]+)\s*\)|\"?(?:\d{1,2}|[a-z]+)\"?)"
 _BASED = re.compile(rf"({_DIGITS})\s*_\s*(?:\{{\s*({_BASE})\s*\}}|({_BASE}))")
-_BASE_WORDS = re.compile(r"([0-9]+)\s*\"?\s*(?:\(?in )?base\s*-?\s*(\d{1,2}|[a-z]+)\s*\)?\"?")
+_BASE_WORDS = re.compile(r"([0-9]+)\s*\"?\s*\(?\s*(?:in )?base\s*-?\s*(\d{1,2}|[a-z]+)\s*\)?\"?")
+_INFINITY = re.compile(r"(?:(-|minus |negative )|\+|plus |positive )?infinity")
 _WORDY = re.compile(r"[^\W\d_][^\W\d_]+")
 _CURRENCY = re.compile(r"([-+]?)\s*\\currency\{(\w+)\}\s*([-+]?.+)", re.DOTALL)
 _CURRENCY_BEHIND = re.compile(r"(.+?)\s*\\currency\{(\w+)\}", re.DOTALL)
+_TO = re.compile(r"^(\d+) \"?to\"? (\d+)$")
+_DATE = re.compile(r"\d{4}\s*-\s*\d{2}\s*-\s*\d{2}|\d{1,2}/\d{1,2}/(?:19|20)\d{2}")
 _SPACED_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?: \d{3})+(?:\.\d+)?")
 
 
@@ -37,7 +43,10 @@ def _choice(text: str) -> Answer | None:
             spread = len(match.group(1)) > len(letters)
             return Choice("".join(sorted(letters)) if spread and len(letters) > 1 else letters)
     if (match := _CHOICE_WITH_TEXT.fullmatch(text)) is not None:
-        return Choice(match.group(1) or match.group(2), re.sub(r"[\s\"]", "", match.group(3)).lower())
+        behind = match.group(3)
+        if _MORE_CHOICES.search(behind):
+            return Opaque(text, "choices")
+        return Choice(match.group(1) or match.group(2), behind.replace('"', " ").strip())
     return None
 
 
@@ -55,10 +64,15 @@ def _words(text: str) -> Answer | None:
         return Scalar(number(value))
     if re.search(r"[\\\d=<>+*/^_|{}\[\]%$]", plain):
         return None
+    if (match := _INFINITY.fullmatch(words)) is not None:
+        return Scalar(Node("neg", (Node("inf"),)) if match.group(1) else Node("inf"))
     letters = _WORDY.findall(plain)
     if not letters or plain in FUNCTIONS or plain in ("pi", "oo", "-oo", "inf"):
         return Words(words) if re.search(r"[\u3040-\u9fff]", plain) else None
     quoted = text.startswith('"') and text.endswith('"')
+    parts = re.split(r"\s*(?:,|\b(?:and|or)\b)\s*", plain)
+    if not quoted and len(parts) > 1 and all(len(re.sub(r"\W", "", part)) == 1 for part in parts):
+        return None  # i and -i
     if (
         quoted
         or len(plain) > 3
@@ -67,8 +81,19 @@ def _words(text: str) -> Answer | None:
     ):
         if re.search(r"[()!]|\d", plain) and not quoted and max(map(len, letters)) <= 3:
             return None
-        return Words(words)
+        return _counted(words) or Words(words)
     return Words(plain) if plain.isalpha() else None
+
+
+def _counted(words: str) -> Answer | None:
+    """`forty-five minutes`: a number in words with its unit."""
+    parts = words.split()
+    for count in range(len(parts) - 1, 0, -1):
+        value = number_in_words(" ".join(parts[:count]))
+        if value is not None:
+            unit = canonical_unit(" ".join(parts[count:]))
+            return Quantity(number(value), unit) if unit is not None else None
+    return None
 
 
 def _clock(text: str) -> Answer | None:
@@ -88,6 +113,8 @@ def _clock_of(match: re.Match[str]) -> Clock | None:
         if not 1 <= hour <= 12:
             return None
         hour = hour % 12 + 12 * (half == "pm")
+    elif hour == 0:
+        half = "am"
     return Clock(hour * 3600 + int(minutes) * 60 + int(seconds or 0), half)
 
 
@@ -101,10 +128,16 @@ def _based(text: str) -> Answer | None:
         return Opaque(text, "base") if digits.isdigit() else None
     if any(int(char, 36) >= base for char in digits):
         return Opaque(text, "base")
-    return Based(digits.lstrip("0") or "0", base)
+    return Based(digits.lstrip("0") or "0", int(base))
+
+
+def _date(text: str) -> Answer | None:
+    """`2020-05-06` and `5/6/2020` are no differences and quotients."""
+    return Opaque(text, "date") if _DATE.fullmatch(text) else None
 
 
 def ratio(text: str) -> Answer | None:
+    text = _TO.sub(r"\1:\2", text)
     parts = split.cut(text, frozenset({":"}))
     if len(parts) < 2 or text.startswith("\\begin"):
         return None
@@ -174,4 +207,4 @@ def _scalar(node: Node) -> Answer:
     return Scalar(node)
 
 
-READERS = (_choice, _words, _clock, _based)  # in this order; each returns None for what it does not know
+READERS = (_choice, _words, _clock, _date, _based)  # in this order; each returns None for what it does not know

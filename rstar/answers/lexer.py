@@ -67,12 +67,14 @@ _NUMBER = re.compile(
 )
 _FLOAT = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?"
 _PYTHON_COMPLEX = re.compile(rf"\s*\(\s*-?{_FLOAT}\s*[+-]\s*{_FLOAT}j\s*\)\s*")  # a bare 4j is a symbol
-_REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{(\d+)\}")
+_REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*\{(\d+)\}|(\d+)\.()\((\d+)\)")
+_NO_DECIMAL = re.compile(r"0(?:[xX][0-9a-fA-F]|[bB][01]|[oO][0-7])|\d*\.\d+\(\d+\)")  # 0xff; 0.58(3): period or factor?
 _COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
 _WORD = re.compile(r"[A-Za-z]+")
 _NAME = re.compile(r"\s*\{?\s*([A-Za-z]+)\s*\}?")
 _SUBSCRIPT = re.compile(r"\s*_\s*(?:\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}|\\([A-Za-z]+)|([A-Za-z0-9]))")
 _PRIMES = re.compile(r"'+|\^\s*\{?\s*(?:\\prime\s*)+\}?")
+_ORDER = re.compile(r"\^\s*\{\s*\(\s*(\w+)\s*\)\s*\}")  # of a derivative: f^{(3)}
 
 
 def tokens(text: str) -> list[Token]:
@@ -110,11 +112,13 @@ def tokens(text: str) -> list[Token]:
 def _numeral(text: str, at: int, found: list[Token]) -> int:
     repeating = _REPEATING.match(text, at)
     if repeating is not None:
-        whole, part, period = repeating.groups()
+        whole, part, period = (group for group in repeating.groups() if group is not None)
         value = Fraction(int(whole + part or "0"), 10 ** len(part))
         value += Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(part))
         found.append(Token("num", repeating.group(), value))
         return repeating.end()
+    if _NO_DECIMAL.match(text, at):
+        raise Unreadable("a number in another notation")
     match = _NUMBER.match(text, at)
     if match is None or match.end() - at > _DIGITS:
         raise Unreadable("a number too long")
@@ -230,5 +234,9 @@ def _symbol(text: str, at: int, name: str, found: list[Token]) -> int:
         if primes is not None:
             name += "'" * (primes.group().count("'") + primes.group().count("prime"))
             at = primes.end()
+    order = _ORDER.match(text, at)
+    if order is not None:
+        name += f"^({order[1]})"
+        at = order.end()
     found.append(Token("sym", name))
     return at

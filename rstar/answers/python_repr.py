@@ -5,9 +5,7 @@ import re
 from rstar.answers.split import arguments, cut, enclosed
 
 _WRAPPERS = re.compile(r"\b(?:np|numpy|sp|sympy|math|mpmath)\.(?=[A-Za-z])")
-_CAST = re.compile(
-    r"\b(?:Integer|Float|Decimal|mpf|float64|float32|int64|int32|float|int|array|Tuple|tuple|list|sorted|S)\("
-)
+_CAST = re.compile(r"\b(?:Integer|Float|Decimal|mpf|float64|float32|int64|int32|float|array|Tuple|tuple|list|sorted)\(")
 _SET_CALL = re.compile(r"(?:FiniteSet|set|frozenset)\((.*)\)")
 _INTERVAL = re.compile(r"Interval(?:\.(open|Lopen|Ropen))?\((.*)\)")
 _UNION = re.compile(r"(Union|Intersection|Complement)\((.*)\)")

@@ -22,6 +22,7 @@ from rstar.answers.kinds import (
     Words,
 )
 from rstar.answers.leaves import READERS, measured, ratio
+from rstar.answers.lexer import FUNCTIONS
 from rstar.answers.normalise import tidy
 from rstar.answers.python_repr import from_python
 
@@ -29,9 +30,12 @@ _MAX_DEPTH = 6
 _MAX_MEMBERS = 64
 
 _MATRIX = re.compile(
-    r"\(?\s*\\begin\{(p|b|v|B|V|small)?(?:matrix|array)\}(?:\{[clr|]*\})?(.*)\\end\{\1?(?:matrix|array)\}\s*\)?",
+    r"(?:\((?=.*\)$)|\[(?=.*\]$))?\s*\\begin\{(p|b|v|B|V|small)?(?:matrix|array)\}(?:\{[clr|]*\})?(.*)"
+    r"\\end\{\1?(?:matrix|array)\}\s*[)\]]?",
     re.DOTALL,
 )
+_NAMED_MATRIX = re.compile(r"([^=]*)=\s*([(\[]?\s*\\begin\b.*)", re.DOTALL)
+_ROW_END = re.compile(r"\\\\(?:\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm|in)\s*\])?|\\cr(?![A-Za-z])")
 _IN = re.compile(r"\s*([A-Za-z](?:_\{?\w+\}?)?)\s*\\in(?![A-Za-z])\s*(.+)", re.DOTALL)
 _BUILDER = re.compile(
     r"\\\{\s*([A-Za-z])\s*(?:\\in\s*\\reals\s*)?(?:\\mid(?![A-Za-z])|\||:|\\vert(?![A-Za-z]))\s*(.+)\\\}", re.DOTALL
@@ -47,6 +51,24 @@ _NAME = re.compile(
 )  # fmt: skip
 
 
+_NO_NAME = re.compile(  # |x| = 3 has two solutions
+    r"e|i|\\(?:infty|emptyset|reals)|\|\s*[xyt]\s*\||"
+    r"\\(?:cot|sec|csc|arc(?:sin|cos|tan|cot)|exp|sinh|cosh|tanh|lg)(?![A-Za-z]).*"
+)
+_TITLES = (
+    "area|perimeter|volume|length|width|height|radius|diameter|total|sum|product|difference|ratio|probability|remainder|"
+    "minimum|maximum|min|max|mean|median|mode|answer|value|cost|price|time|distance|speed|rate|number|count|slope|angle"
+)
+_OTHER_NAME = re.compile(  # a title, a probability, an inverse; but xyz = 8 does not say that something is 8
+    rf"(?i:{_TITLES})|\"[A-Za-z]{{3,}}(?: [A-Za-z]+){{0,3}}\"|[A-Za-z]{{3,}}(?: [A-Za-z]{{2,}}){{1,3}}"
+    r"|[PE]\s*[(\[][^()\[\]]*[)\]]|[fgh]\s*\^\s*\{\s*-1\s*\}\s*\([a-z]\)"
+)
+_NO_TITLE = re.compile(
+    r"\b(?:no|not|never|except|without|minus|negative|wrong|incorrect|or|and|if|than)\b", re.IGNORECASE
+)
+_QUOTED = re.compile(r"\"([^\"]*\d[^\"]*(?<!\d)[^\"\d]{2,})\"")  # \text{10:30 a.m.}, but no single letter as unit
+
+
 def read(text: str) -> Answer:
     """What the answer `text`, as people write it, is. Never raises: what is not understood becomes Opaque."""
     try:
@@ -57,6 +79,8 @@ def read(text: str) -> Answer:
 
 def _item(text: str, depth: int) -> Answer:
     text = _unwrapped(text)
+    if (quoted := _QUOTED.fullmatch(text)) is not None:
+        text = quoted.group(1).strip()
     if not text:
         return Opaque("", "empty")
     if depth > _MAX_DEPTH:
@@ -85,12 +109,15 @@ def _unwrapped(text: str) -> str:
 
 
 def _matrix(text: str, depth: int) -> Answer | None:
+    if "\\begin" not in text:
+        return None
+    if (named := _NAMED_MATRIX.fullmatch(text)) is not None and _is_name(named.group(1)):
+        return Named(_name(named.group(1)), _item(named.group(2), depth + 1))
     match = _MATRIX.fullmatch(text)
     if match is None or "\\begin" in match.group(2):
-        return Opaque(text) if "\\begin" in text else None
+        return Opaque(text)
     delimiter = match.group(1) if match.group(1) in ("v", "V") else ""
-    body = re.sub(r"\\hline|\\cr(?![A-Za-z])", r" ", match.group(2))
-    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?|\\cr", body) if row.strip()]
+    rows = [row for row in _ROW_END.split(match.group(2).replace("\\hline", " ")) if row.strip()]
     cells = [[cell.strip() for cell in row.split("&")] for row in rows]
     if not cells or any(not cell for row in cells for cell in row) or len({len(row) for row in cells}) != 1:
         return Opaque(text)
@@ -104,10 +131,7 @@ def _several(text: str, depth: int) -> Answer | None:
     alternatives = split.cut_words(text, "or")
     if len(alternatives) > 1:
         alternatives = [part.strip(" ,;") for part in alternatives]
-        members = _members([piece for part in alternatives for piece in _pieces(part)], depth)
-        if members and all(isinstance(member, Relation | Combined | Known) for member in members):
-            return Combined("cup", members) if len(members) == len(alternatives) else None
-        return _many(members)
+        return _alternatives(alternatives, depth)
     parts = split.cut(text, frozenset({";"}))
     if len(parts) > 1:
         return _many(_members(parts, depth))
@@ -115,10 +139,36 @@ def _several(text: str, depth: int) -> Answer | None:
     if len(parts) < 2:
         return None
     members = _members(parts, depth)
+    of_reals = [member for member in members if isinstance(member, Member) and member.of == Known("reals")]
+    if of_reals:  # x \in R, x \ne 0
+        members = tuple(member for member in members if member not in of_reals)
+        if len(members) == 1 and _symbols(members[0]) == {of_reals[0].name}:
+            return members[0]
+        return Opaque(text, "membership")
     conditions = all(isinstance(member, Relation) and member.ops != ("=",) for member in members)
     if conditions and len(members) > 1 and "," not in text:
         return Combined("cap", members)
     return _many(members)
+
+
+def _alternatives(parts: list[str], depth: int) -> Answer | None:
+    """What stands between "or": conditions and rays as a union, points as points, else a list."""
+    wholes = _members(parts, depth)
+    if all(isinstance(whole, Assignments) and set(whole.names) == set(wholes[0].names) for whole in wholes):  # type: ignore[union-attr]
+        return Many(wholes)
+    if all(isinstance(whole, Group) and _is_interval(whole) for whole in wholes):
+        return Combined("cup", wholes)
+    members = _members([piece for part in parts for piece in _pieces(part)], depth)
+    if members and all(isinstance(member, Relation | Combined | Known) for member in members):
+        return Combined("cup", members) if len(members) == len(parts) else None
+    found = _many(members)
+    return Many(_flattened(members)) if isinstance(found, Assignments) else found  # x = 1 or y = 2: no point
+
+
+def _is_interval(group: Group) -> bool:
+    """Whether it cannot be a point: its brackets differ, or an end is infinite."""
+    infinite = any(isinstance(member, Scalar) and member.node.has("inf") for member in group.members)
+    return len(group.members) == 2 and (infinite or (group.opening, group.closing) in (("[", ")"), ("(", "]")))
 
 
 def _pieces(text: str) -> list[str]:
@@ -140,7 +190,7 @@ def _many(members: tuple[Answer, ...]) -> Answer:
         if len(set(names)) == len(names):
             return Assignments(names, tuple(member.value for member in named))
     if named and isinstance(flat[0], Named) and len({member.name for member in named}) == 1:
-        values = tuple(member.value if isinstance(member, Named) else member for member in flat)
+        values = _flattened(tuple(member.value if isinstance(member, Named) else member for member in flat))
         if all(isinstance(value, Scalar | Quantity | Group | Words) for value in values):
             return Many(values, name=flat[0].name)
     return Many(flat)
@@ -169,12 +219,21 @@ def _set_expression(text: str, depth: int) -> Answer | None:
 def _membership(text: str, depth: int) -> Answer | None:
     if (match := _BUILDER.fullmatch(text)) is not None:
         inner = _item(match.group(2), depth + 1)
-        return inner if isinstance(inner, Relation | Combined | Known) else Opaque(text, "set_builder")
+        is_condition = isinstance(inner, Relation | Combined | Known) and _symbols(inner) <= {match.group(1)}
+        return inner if is_condition else Opaque(text, "set_builder")
     if (match := _IN.fullmatch(text)) is not None:
         inner = _item(match.group(2), depth + 1)
         is_set = isinstance(inner, Combined | Known | Group) or (isinstance(inner, Many) and inner.is_set)
         return Member(match.group(1), inner) if is_set else Opaque(text, "membership")
     return Opaque(text, "membership") if "\\in " in text else None
+
+
+def _symbols(condition: Answer) -> frozenset[str]:
+    if isinstance(condition, Combined):
+        return frozenset[str]().union(*map(_symbols, condition.parts))
+    if isinstance(condition, Relation):
+        return frozenset[str]().union(*(member.symbols() for member in condition.members))
+    return frozenset()
 
 
 def _bracketed(text: str, depth: int) -> Answer | None:
@@ -250,8 +309,9 @@ def _equation(parts: list[str], depth: int) -> Answer:
         keys = [key.strip() for key in split.cut(names[1], frozenset({","}))]
         values = _item(right, depth + 1)
         if all(_is_name(key) for key in keys):
-            if isinstance(values, Group) and len(values.members) == len(keys) and values.opening == "(":
-                return Assignments(tuple(map(_name, keys)), values.members)
+            if isinstance(values, Group) and len(values.members) == len(keys):
+                is_tuple = (values.opening, values.closing) == ("(", ")")
+                return Assignments(tuple(map(_name, keys)), values.members) if is_tuple else Opaque(text)
             return Named(_name(left), values) if isinstance(values, Many) else Opaque(text)
         return Opaque(text)
     if ":" in left and all(_is_name(part) for part in left.split(":")):
@@ -267,20 +327,21 @@ def _equation(parts: list[str], depth: int) -> Answer:
         return Opaque(text, value.reason)
     if sides is None:
         return Opaque(text)
-    if _is_name(right) and not sides[0].symbols() and sides[1].op == "sym":
+    if _is_name(right) and (sides[1].op == "call" or not sides[0].symbols()):
         return Named(_name(right), _item(left, depth + 1))
     return Relation(sides, ("=",))
 
 
 def _is_name(text: str) -> bool:
-    return _NAME.fullmatch(text.strip()) is not None and text.strip() not in (
-        "e",
-        "i",
-        "\\infty",
-        "\\emptyset",
-        "\\reals",
-    )
+    text = text.strip()
+    if _OTHER_NAME.fullmatch(text) is not None:
+        return _NO_TITLE.search(text) is None and not set(re.findall(r"[A-Za-z]+", text)) & FUNCTIONS.keys() - {
+            "min",
+            "max",
+        }
+    return _NAME.fullmatch(text) is not None and _NO_NAME.fullmatch(text) is None
 
 
 def _name(text: str) -> str:
+    text = re.sub(r"^\s*(?:\\overline\s*\{\s*([A-Z]{2})\s*\}|\|\s*([A-Z]{2})\s*\|)\s*$", r"\1\2", text)
     return re.sub(r"[\s{}\\\"]|mathrm|prime", lambda m: "'" if m.group() == "prime" else "", text)

@@ -1,19 +1,27 @@
 """Compares leaves of one kind: quantities with their units, choices, times of day, ratios and words."""
 
+import re
 from itertools import combinations
 
-from rstar.answers.kinds import Choice, Clock, Quantity, Ratio, Scalar
+from rstar.answers.kinds import Clock, Quantity, Ratio, Scalar
 from rstar.answers.scalar import Sameness, same_value
 from rstar.answers.tree import Node, number
-from rstar.answers.units import is_known
+from rstar.answers.units import canonical_unit, is_known
 
 _HUNDRED = number(100)
+
+
+def same_words(a: str, b: str) -> bool:
+    """Without case, unless two short names differ in nothing else: PQ and pq."""
+    if a != b and {a, b} == {a.upper(), a.lower()} and (len(a) <= 3 or not re.search(r"[aeiouAEIOU]", a)):
+        return False
+    return letters(a) == letters(b)
 
 
 def letters(text: str) -> str:
     """Words without case and punctuation."""
     kept = "".join(char if char.isalnum() or char in "+-/" else " " for char in text.lower().replace("'", ""))
-    return " ".join(kept.split())
+    return " ".join(word for word in kept.split() if word != "and")
 
 
 def same_quantities(a: Quantity, b: Quantity, compat: bool) -> Sameness:
@@ -29,23 +37,40 @@ def same_quantities(a: Quantity, b: Quantity, compat: bool) -> Sameness:
 def quantity_is_scalar(a: Quantity, b: Scalar, compat: bool) -> Sameness:
     """A missing unit is forgiven; a per cent sign may be dropped or applied; `5\\text{ N}` may be written `5N`."""
     same = same_value(a.node, b.node, compat)
+    if same.equal and a.unit == "deg" and b.node.has("pi", "asin", "acos", "atan", "acot"):
+        return Sameness(None, "unit")  # so many radians
     if same.equal:
         return Sameness(True, "unit")
     if a.unit == "%" and same.equal is False:
         return Sameness(same_value(Node("div", (a.node, _HUNDRED)), b.node, compat).equal, "percent")
-    if len(a.unit) == 1 and b.node.op == "mul" and b.node.args[-1].name.lower() == a.unit:
-        rest = b.node.args[:-1]
-        return same_value(a.node, rest[0] if len(rest) == 1 else Node("mul", rest), compat)
+    if is_known(a.unit) and (measured := _measured(b.node)) is not None and measured.unit == a.unit:
+        return same_value(a.node, measured.node, compat)
     return same
 
 
-def same_choices(a: Choice, b: Choice) -> Sameness:
-    """By their letters; option texts that both sides give must agree."""
-    if a.letters != b.letters:
-        return Sameness(False, "choice")
-    if a.text and b.text and a.text != b.text:
-        return Sameness(None, "choice_text")
-    return Sameness(True, "choice")
+def _measured(node: Node) -> Quantity | None:
+    """`9.8m/s^2` as a number with a unit, if its letters are one."""
+    if node.op not in ("mul", "div"):
+        return None
+    below = node.args[1] if node.op == "div" else None
+    top = node.args[0] if node.op == "div" else node
+    parts = top.args if top.op == "mul" else (top,)
+    count = next((place for place, part in enumerate(parts) if _unit_text(part)), len(parts))
+    texts = [_unit_text(part) for part in parts[count:]]
+    under = _unit_text(below) if below is not None else "1"
+    if not count or not texts or not all(texts) or not under:
+        return None
+    unit = canonical_unit(" ".join(texts) + (f"/{under}" if below is not None else ""))
+    return Quantity(parts[0] if count == 1 else Node("mul", parts[:count]), unit) if unit is not None else None
+
+
+def _unit_text(node: Node) -> str:
+    if node.op == "sym" and len(node.name) == 1:
+        return node.name
+    if node.op == "pow" and node.args[1].op == "num" and node.args[1].value.denominator == 1:
+        base = _unit_text(node.args[0])
+        return f"{base}^{node.args[1].value}" if base else ""
+    return ""
 
 
 def same_clocks(a: Clock, b: Clock) -> Sameness:

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from rstar.answers.exact import DECIMAL_DIGITS, Number, near_number, same_number, within_last_digit
-from rstar.answers.tree import Node
+from rstar.answers.tree import Node, number
 from rstar.answers.value import Evaluator, TooLarge, Undefined
 
 _DPS = 60
@@ -14,7 +14,11 @@ _MAX_DPS = 3_000
 _GUARD_DIGITS = 20
 _POINTS_NEEDED = 4
 _MAX_SYMBOLS = 12
+_LARGEST_SCALE = 10**6
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71)
+
+
+_LOG_BASES = (Node("e"), number(10), number(2))
 
 
 class Sameness(NamedTuple):
@@ -28,6 +32,12 @@ def same_value(a: Node, b: Node, compat: bool = False) -> Sameness:
     """Compares two expressions; symbols stand for positive numbers, and for real ones where both sides stay real."""
     if a == b:
         return Sameness(True, "expression")
+    bare = a.bare_logs() | b.bare_logs()
+    if bare:
+        found = [same_value(a.based(base), b.based(base), compat) for base in _LOG_BASES]
+        if {each.equal for each in found} == {found[0].equal} or (found[0].equal and bare == {"printed"}):
+            return found[0]
+        return Sameness(None, "log_base")
     symbols = sorted(a.symbols() | b.symbols())
     try:
         if symbols:
@@ -96,13 +106,14 @@ def _same_function(a: Node, b: Node, symbols: list[str]) -> Sameness:
     if len(symbols) > _MAX_SYMBOLS:
         return Sameness(None, "guard:symbols")
     stepped = a.has("floor", "ceil", "gcd", "lcm") or b.has("floor", "ceil", "gcd", "lcm")
-    agreed = 0
+    agreed, halved = 0, False
     for positive, point in islice(points(symbols, _largest(a, b)), 14):
         try:
             left, right, equal = evaluated_pair(a, b, point)
         except Undefined:
             continue
         if not positive and (_is_complex(left) or _is_complex(right)):
+            halved = halved or _is_complex(left) != _is_complex(right)
             continue  # the principal branch of a real identity need not hold there
         if equal is None:
             return Sameness(None, "opaque")
@@ -111,6 +122,8 @@ def _same_function(a: Node, b: Node, symbols: list[str]) -> Sameness:
         agreed += 1
     if agreed < _POINTS_NEEDED:
         return Sameness(None, "undefined")
+    if halved and a.has("abs") != b.has("abs"):
+        return Sameness(None, "domain")  # ln |x| and ln x
     return Sameness(None, "stepped") if stepped else Sameness(True, "function")
 
 
@@ -138,10 +151,8 @@ def _largest(*nodes: Node) -> int:
     """The largest number written under a case distinction, within reason: points beyond it see the other case."""
     if not any(node.has("abs", "max", "min", "root") for node in nodes):
         return 1
-    return (
-        max((abs(int(node.value)) for root in nodes for node in root.walk() if node.op == "num"), default=1) % 10_000
-        + 1
-    )
+    written = (abs(int(node.value)) for root in nodes for node in root.walk() if node.op == "num")
+    return min(max(written, default=1), _LARGEST_SCALE) + 1
 
 
 def _is_complex(value: Any) -> bool:
@@ -157,8 +168,8 @@ def _is_shortened(written: Node, exact: Node) -> bool:
     if other is not None and parts[1].value == 0:
         return same_number(parts[0], other)
     evaluator = Evaluator(_DPS, {})
-    number = evaluator.number(evaluator.value(exact))
-    for part, value in zip(parts, (number.real, number.imag), strict=True):
+    evaluated = evaluator.number(evaluator.value(exact))
+    for part, value in zip(parts, (evaluated.real, evaluated.imag), strict=True):
         rational = _rational(value)
         if part.digits < DECIMAL_DIGITS:
             if part.value != rational:

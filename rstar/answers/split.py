@@ -7,6 +7,7 @@ _OPEN = ("\\{", "\\langle", "\\lfloor", "\\lceil", "\\lvert", "\\begin", "(", "[
 _CLOSE = ("\\}", "\\rangle", "\\rfloor", "\\rceil", "\\rvert", "\\end", ")", "]", "}")
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\"[^\"]*\"|.", re.DOTALL)
 _THOUSANDS = re.compile(r"\s*[-+]?(?:\\currency\{\w+\})?\s*[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?!\d)")
+_UNIT_BEHIND = re.compile(r"\s*(?:\"[^\",]*\"|[A-Za-z]{2,}|%|\\degree|\\currency\{\w+\})[^,]*")
 _WORD = re.compile(r"\s*(?<![A-Za-z])(and|or)(?![a-z])")
 
 
@@ -42,22 +43,26 @@ def cut_commas(text: str) -> list[str]:
     """Cuts at commas, except those of thousands where the list shows by its other separators that they are."""
     commas = [place for place, token in outside(text) if token == ","]
     spaced = any(text[place + 1 : place + 2] == " " for place in commas)
-    if not commas or (not spaced and _THOUSANDS.fullmatch(text)):
+    if not commas or (not spaced and _is_one_number(text)):
         return [text]
     parts, start = [], 0
     for place in commas:
         if place < start:
             continue
-        if (
-            spaced
-            and text[place + 1 : place + 2] != " "
-            and _THOUSANDS.fullmatch(_item_around(text, start, commas, place))
-        ):
+        if spaced and text[place + 1 : place + 2] != " " and _is_one_number(_item_around(text, start, commas, place)):
             continue
         parts.append(text[start:place])
         start = place + 1
     parts.append(text[start:])
     return parts
+
+
+def _is_one_number(text: str) -> bool:
+    """`1,250` and, with its unit, `1,250 dollars`."""
+    number = _THOUSANDS.match(text)
+    return number is not None and (
+        number.end() == len(text) or _UNIT_BEHIND.fullmatch(text[number.end() :]) is not None
+    )
 
 
 def _item_around(text: str, start: int, commas: list[int], place: int) -> str:

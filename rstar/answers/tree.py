@@ -11,6 +11,7 @@ class Node:
 
     Operations: num sym pi e i inf, add mul div neg pow fact fact2 binom root(radicand, degree) log(x, base) degree
     pm mp, abs floor ceil, the names in `lexer.FUNCTIONS`, call(name, arguments), sum and prod(index, from, to, body).
+    A log(x) of no base has the name "printed" where it was written as Python does, which means the natural one.
     """
 
     op: str
@@ -31,6 +32,17 @@ class Node:
         yield self
         for each in self.args:
             yield from each.walk()
+
+    def based(self, base: "Node") -> "Node":
+        """With `base` as that of the logarithms which name none."""
+        args = tuple(each.based(base) for each in self.args)
+        if self.op == "log" and len(args) == 1:
+            return Node("log", (args[0], base))
+        return Node(self.op, args, self.name, self.value, self.digits)
+
+    def bare_logs(self) -> frozenset[str]:
+        """The names of the logarithms without a base."""
+        return frozenset(node.name for node in self.walk() if node.op == "log" and len(node.args) == 1)
 
     def has(self, *ops: str) -> bool:
         """Whether any of the operations occurs."""

@@ -21,7 +21,7 @@ _SINGLE = frozenset(str.split("m g s h l n j w v a k"))  # units only inside \te
 _PLAIN_SHORT = frozenset(
     str.split(
         "cm km mm kg mg lb lbs oz ft yd mi in hr hrs min sec mph kph ml deg pct pts usd gal units unit cents"
-        " days feet inch sq men man boy ways way cow pig dog cat"
+        " days feet inch sq men man boy ways way cow pig dog cat rad"
     )
 )
 _ALIASES = {"mi/h": "mph", "km/h": "kph"}
@@ -35,9 +35,17 @@ _VETO = frozenset(
         " approximately between no none tens hundred hundreds thousand thousands million millions billion"
         " billions trillion trillions dozen dozens score gross lakh lakhs crore crores fold bn pm am o'clock"
         " noon midnight remainder r k pi log sin cos tan ln exp e i sqrt of past till until before after iff"
-        " only remaining because since"
+        " only remaining because since under point root repeating recurring percentile percentiles wrong incorrect"
+        " false divided multiplied added subtracted increased decreased reduced doubled tripled halved inverse"
+        " reciprocal greater higher lower older younger bigger larger smaller longer shorter heavier lighter taller"
+        " wider deeper faster slower grand quadrillion quadrillions quintillion quintillions googol zillion off"
     )
 )
+_ORDINAL = re.compile(
+    r"(?:seven|nin|eleven|twelf|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)tie|(?:m|b|tr)illion)ths?"
+)
+_MEGA = re.compile(r"M(?:m|g|W|J|V|N|Pa|Hz|B|eV)")  # of these alone the case matters: 5 mg, 5 Mg
+_CAPITALS = frozenset("MBTGSH")  # millions, or no metre, gram, second and hour
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SPECIAL = {"people": "person", "children": "child", "men": "man", "women": "woman", "feet": "ft", "inches": "inch"}
 _FILLER = frozenset(str.split("the a an of each per"))
@@ -56,7 +64,7 @@ def split_unit(text: str) -> tuple[str, str]:
         token = tokens[place]
         if _STARTS.fullmatch(token):
             start = place
-        elif not _CONTINUES.fullmatch(token) and not (token.isalpha() and tokens[place - 1] == "/"):
+        elif not _CONTINUES.fullmatch(token) and not (token.isalpha() and _takes_letter(tokens[:place])):
             break
     body = "".join(tokens[:start]).rstrip()
     if start == len(tokens) or not (
@@ -64,6 +72,12 @@ def split_unit(text: str) -> tuple[str, str]:
     ):
         return text, ""
     return body, "".join(tokens[start:]).strip()
+
+
+def _takes_letter(before: list[str]) -> bool:
+    """Whether a letter behind these tokens is a unit: `km/h`, `sq m`."""
+    last = next((token.strip('". ') for token in reversed(before) if not token.isspace()), "")
+    return last == "/" or last.lower() in ("sq", "square", "cubic")
 
 
 def is_plain_unit(words: str, spaced: bool) -> bool:
@@ -77,14 +91,14 @@ def is_plain_unit(words: str, spaced: bool) -> bool:
 def canonical_unit(text: str) -> str | None:
     """One spelling per unit: "square centimeters" is "cm^2"; `~word` is a noun, no known unit; None is no unit."""
     pieces = _PIECES.findall(
-        text.replace('"', " ").replace("\\cdot", " ").replace("-", " ").replace(",", " ").replace(".", "").lower()
+        text.replace('"', " ").replace("\\cdot", " ").replace("-", " ").replace(",", " ").replace(".", "")
     )
     result: list[str] = []
     power = ""
     known = False
     at = 0
     while at < len(pieces):
-        piece = pieces[at]
+        written, piece = pieces[at], pieces[at].lower()
         at += 1
         if piece.startswith("^"):
             digits = piece.strip("^{} ")
@@ -99,6 +113,13 @@ def canonical_unit(text: str) -> str | None:
             power = "^2"
         elif piece == "cubic":
             power = "^3"
+        elif piece in ("squared", "cubed") and result and result[-1] in _SPELLINGS:
+            result[-1] += "^2" if piece == "squared" else "^3"
+        elif written in _CAPITALS or _ORDINAL.fullmatch(piece):
+            return None
+        elif _MEGA.fullmatch(written):
+            result.append("mega" + piece[1:] + power)
+            known, power = True, ""
         elif piece in _VETO or piece.isdigit() or not re.fullmatch(r"[^\W\d_]+|%|\\degree|°[cf]?", piece):
             if piece == "of" and result and known:  # "5 cm of rain"
                 break

@@ -12,7 +12,7 @@ from mpmath.libmp.libhyper import NoConvergence
 from rstar.answers.tree import Node
 
 _MAX_BITS = 200_000
-_MAX_FACTORIAL = 2_000
+_MAX_FACTORIAL = 5_000
 _MAX_RANGE = 1_000  # terms of a sum or product that is added up
 _MAX_STEPS = 20_000  # of one evaluation: sums inside sums
 _MAX_LOG2 = 100_000  # of any number
@@ -232,6 +232,8 @@ class Evaluator:
     def _transcendental(self, op: str, values: list[Any]) -> Any:
         mp = self.mp
         first = self.number(values[0])
+        if op == "log" and len(values) == 1:
+            raise Undefined("a logarithm of no base")
         if op == "log":
             base = self.number(values[1])
             if first == 0 or base in (0, 1):
@@ -258,6 +260,8 @@ class Evaluator:
                 for step in range(low.numerator, high.numerator + 1):
                     self.point[index.name] = Fraction(step)
                     total = self._folded([total, self._value(body)], _add if node.op == "sum" else _multiply)
+                    if isinstance(total, Fraction) and total.numerator.bit_length() > _MAX_BITS:
+                        raise TooLarge(node.op)
                 return total
             self.point[index.name] = Fraction(17, 5)
             return self._generic(

@@ -1,6 +1,7 @@
 """Answers in words: numbers spelled out, yes and no, "no solution", "all real numbers"."""
 
 import re
+from fractions import Fraction
 
 _ONES = {
     word: number
@@ -29,7 +30,10 @@ _SAME = {
     "doesn't exist": "dne", "undefined": "undefined", "limit does not exist": "dne",
     "the limit does not exist": "dne",
 }  # fmt: skip
-_ARTICLES = re.compile(r"\b(?:the|a|an)\b\s*")
+_ARTICLES = re.compile(r"\bthe\b\s*|^(?:a|an)\s+(?=\w)")  # but no letter that is a name: "team A"
+_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
+          "ninth": 9, "tenth": 10}  # fmt: skip
+_FRACTION = re.compile(rf"(?:(.+?)\s+and\s+)?(?:(a)\s+|(\w+)[\s-])({'|'.join(_PARTS)}|halve)s?")
 
 
 def canonical_words(text: str) -> str:
@@ -41,12 +45,26 @@ def canonical_words(text: str) -> str:
     return _SAME.get(words, words)
 
 
-def number_in_words(text: str) -> int | None:
-    """`forty-two` as 42; None for anything that is not a complete number."""
+def number_in_words(text: str) -> Fraction | None:
+    """`forty-two` as 42, `two and a half` as 5/2; None for anything that is not a complete number."""
     if text in _CHINESE:
-        return _CHINESE[text]
-    words = [word for word in re.split(r"[\s-]+", text.lower().strip()) if word and word != "and"]
-    if not words or re.search(r"^and\b|\band$", text.lower().strip()):
+        return Fraction(_CHINESE[text])
+    text = text.lower().strip()
+    fraction = _FRACTION.fullmatch(text)
+    if fraction is None:
+        whole = _whole(text)
+        return None if whole is None else Fraction(whole)
+    front, article, count, part = fraction.groups()
+    whole = _whole(front) if front else 0
+    top, bottom = 1 if article else _whole(count), _PARTS[part.replace("halve", "half")]
+    if whole is None or top is None or whole < 0 or not 0 < top < bottom:
+        return None
+    return whole + Fraction(top, bottom)
+
+
+def _whole(text: str) -> int | None:
+    words = [word for word in re.split(r"[\s-]+", text) if word and word != "and"]
+    if not words or re.search(r"^and\b|\band$|^-|-$", text):
         return None
     total = group = 0
     last = 10**15  # the size of the previous word: each must be smaller within its group
