@@ -10,14 +10,16 @@ import hashlib
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rstar.core.execution import ROOT_STATE, Status, StepResult
 from rstar.core.verdict import Judgement, Verdict
 from rstar.engine.driver import Lane, Ticket
 from rstar.search.calls import Call, Completion, Execute, Finish, Generate, Reply, Score, Verify
-from rstar.text.grammar import END_CODE, END_OUTPUT, END_STEP, OUTPUT, Kind, Segment
+from rstar.text.grammar import CODE, END_CODE, END_OUTPUT, END_STEP, OUTPUT, Kind, Segment
 
+_OPENED = re.compile(rf"(?:{CODE}\n|(?<=_step>|utput>)\n\n)(#[^<]*)\Z")
+"""A prompt that ends in the opening comment of a step."""
 _CODE = re.compile(r"x = (x [-+] )?(\d+)$|print\(x\)$")
 
 
@@ -52,6 +54,22 @@ class ScriptedWorld:
                 ]
 
     def _complete(self, call: Generate, i: int) -> Completion:
+        """A continuation of the prompt; where it ends in the opening of a step, the rest of a step.
+
+        Where no step is asked for, some words.
+        """
+        if END_STEP not in call.stop:
+            return Completion(f"In other words {int(self._unit('words', call.prompt) * 9) + 1}: how many?\n\n", 6)
+        opened = _OPENED.search(call.prompt)
+        if opened is None:
+            return self._step(call, i)
+        step = self._step(replace(call, prompt=call.prompt[: opened.start()]), i)
+        rest = step.text.partition("#")[2]
+        if opened[1].endswith("\n"):
+            rest = rest.partition("\n")[2]
+        return replace(step, text=rest) if rest else step
+
+    def _step(self, call: Generate, i: int) -> Completion:
         rng = random.Random(f"{self.seed}|{call.seed}|{i if call.temperature else 0}")
         pick = rng.randrange(self.branching) if call.temperature else 0
         unit = self._unit("kind", call.prompt, str(pick))
