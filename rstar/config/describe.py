@@ -65,7 +65,7 @@ def _kind(model: type[BaseModel]) -> str:
 def _type(annotation: Any) -> str:
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType):
-        return " or ".join(_type(one) for one in get_args(annotation))
+        return " or ".join(dict.fromkeys(_type(one) for one in get_args(annotation)))
     if origin is not None and get_args(annotation):
         name = getattr(origin, "__name__", str(origin))
         if name == "Literal":

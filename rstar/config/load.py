@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from rstar.config.run import SHARED, merge
+from rstar.config.search import DEFAULT
 from rstar.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -74,7 +75,7 @@ def _walk(location: Sequence[int | str], data: Any) -> tuple[list[str], bool]:
     names: list[str] = []
     at, found, tagged = data, True, False
     for part in location:
-        if isinstance(at, dict) and part not in at and part == at.get("kind") and not tagged:
+        if isinstance(at, dict) and part not in at and part == at.get("kind", DEFAULT) and not tagged:
             tagged = True
             continue
         names.append(str(part))

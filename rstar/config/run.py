@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from rstar.config.base import Config
 from rstar.config.models import EngineConfig, ModelConfig, TinyModelConfig
-from rstar.config.search import MctsConfig
+from rstar.config.search import MctsConfig, SearchConfig, mcts_unless_said
 from rstar.config.train import PpmConfig, SftConfig, ValueConfig
 from rstar.sandbox.config import SandboxConfig
 
@@ -140,8 +140,9 @@ class RoundConfig(Config):
 class EvaluateConfig(Config):
     """What is measured after each round on the held-out problems."""
 
-    search: MctsConfig | None = MctsConfig(rollouts=8, annotation="ppm")
-    """Search with the reference hidden; null leaves it out."""
+    search: Annotated[SearchConfig | None, mcts_unless_said] = MctsConfig(rollouts=8, annotation="ppm")
+    """Search with the reference hidden, by any strategy (`mcts` unless its `kind` says otherwise); null leaves it
+    out."""
     search_problems: int | None = Field(None, ge=1)
     """Held-out problems a level that are searched (all of them get the greedy pass)."""
     max_depth: int = Field(16, ge=1)

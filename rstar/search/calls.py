@@ -113,6 +113,8 @@ def together(searches: Sequence[Search[T]]) -> Search[list[T]]:
 
     The parts take turns in their order, so what they do to a tree they share does not depend on who answers first.
     """
+    if len(searches) == 1:
+        return [(yield from searches[0])]
     results: dict[int, T] = {}
     replies: dict[int, Any] = dict.fromkeys(range(len(searches)))
     while replies:
@@ -161,3 +163,11 @@ class Seeds:
         digest = hashlib.sha256(f"{self._key}\x1f{self._ordinal}".encode()).digest()
         self._ordinal += 1
         return int.from_bytes(digest[:8], "big") >> 1
+
+    def fork(self, branch: int) -> "Seeds":
+        """The stream of one part of a search: it does not depend on what the other parts ask. Part 0 is this one."""
+        if branch == 0:
+            return self
+        own = Seeds.__new__(Seeds)
+        own._key, own._ordinal = f"{self._key}\x1fbranch {branch}", 0
+        return own

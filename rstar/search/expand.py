@@ -1,12 +1,13 @@
 """Growing one node by executed steps: the move that every strategy shares."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rstar.answers.extract import extract
 from rstar.core.execution import TIMEOUTS, Status, StepResult
 from rstar.core.tree import Terminal, Tree
 from rstar.errors import RolloutError
-from rstar.search.calls import Generate, Search, Seeds, execute, generate
+from rstar.search.calls import Completion, Generate, Search, Seeds, execute, generate
 from rstar.text.grammar import END_CODE, STOPS, Kind, Segment
 from rstar.text.prompts import Prompts
 
@@ -23,19 +24,33 @@ class Sample:
 
 
 def expand(tree: Tree, at: int, prompts: Prompts, sample: Sample, seeds: Seeds) -> Search[list[int]]:
-    """Grow `at` by sampled steps that have run; returns the ids of the newborn.
+    """Grow `at` by sampled steps that have run; returns the ids of the newborn."""
+    completions = yield from propose(tree, at, prompts, sample, seeds)
+    return (yield from grow(tree, at, completions, prompts, sample.max_depth))
 
-    Exact duplicates merge and keep their count. A step that failed, cannot be read, or stands too deep is a terminal
-    from birth. No newborn means a dead end, and `at` itself becomes the terminal.
-    """
+
+def propose(tree: Tree, at: int, prompts: Prompts, sample: Sample, seeds: Seeds) -> Search[list[Completion]]:
+    """What the policy would write behind `at`."""
     prompt = prompts.policy(tree.problem) + tree.prefix(at)
     completions = yield from generate(
         Generate(prompt, sample.n, seeds.next(), STOPS, sample.temperature, sample.top_p, sample.max_tokens)
     )
     tree.cost.calls += 1
     tree.cost.generated += sum(completion.tokens for completion in completions)
+    return completions
+
+
+def grow(
+    tree: Tree, at: int, completions: Sequence[Completion], prompts: Prompts, max_depth: int, merge: bool = True
+) -> Search[list[int]]:
+    """Make completions children of `at` and run them; returns the ids of the newborn.
+
+    Exact duplicates, of one another and of children that are already there, merge and keep their count. A step that
+    failed, cannot be read, or stands too deep is a terminal from birth. A node without children is a dead end, and
+    itself becomes the terminal.
+    """
     born = []
-    by_text: dict[str, int] = {}
+    by_text = {tree.nodes[i].text: i for i in tree.nodes[at].children} if merge else {}
     for completion in completions:
         if completion.text in by_text:
             tree.nodes[by_text[completion.text]].count += 1
@@ -43,13 +58,14 @@ def expand(tree: Tree, at: int, prompts: Prompts, sample: Sample, seeds: Seeds) 
             by_text[completion.text] = tree.add(at, completion.text, tokens=completion.tokens)
             born.append(by_text[completion.text])
     if not born:
-        tree.nodes[at].terminal = Terminal.DEAD_END
+        if not tree.nodes[at].children:
+            tree.nodes[at].terminal = Terminal.DEAD_END
         return born
     yield from _run(tree, at, born, prompts)
     for child in born:
         node = tree.nodes[child]
         # A block of code that has ended may still be answered, one level deeper.
-        if node.terminal is None and node.depth >= sample.max_depth and END_CODE not in node.text:
+        if node.terminal is None and node.depth >= max_depth and END_CODE not in node.text:
             node.terminal = Terminal.MAX_DEPTH
     return born
 
@@ -66,7 +82,7 @@ def _run(tree: Tree, at: int, born: list[int], prompts: Prompts) -> Search[None]
             node.terminal = Terminal.UNPARSABLE
         elif segment.kind is Kind.ANSWER:
             node.printed = tree.nodes[at].printed
-            _answer(tree, child, extract(segment.body))
+            _answer(tree, child, extract(segment.body), prompts)
         else:
             coded.append((child, segment))
     if not coded:
@@ -96,7 +112,7 @@ def _record(tree: Tree, child: int, segment: Segment, result: StepResult, prompt
         shown = "\n".join(printed for i in tree.path(child) if (printed := tree.nodes[i].printed))
     node.observation = prompts.grammar.observation(segment.kind, shown)
     if prompts.grammar.ends(segment.kind):
-        _answer(tree, child, last_line(node.printed))
+        _answer(tree, child, last_line(node.printed), prompts)
 
 
 def last_line(printed: str | None) -> str | None:
@@ -104,7 +120,7 @@ def last_line(printed: str | None) -> str | None:
     return printed.splitlines()[-1].strip() if printed else None
 
 
-def _answer(tree: Tree, child: int, answer: str | None) -> None:
+def _answer(tree: Tree, child: int, said: str | None, prompts: Prompts) -> None:
     node = tree.nodes[child]
-    node.answer = answer
-    node.terminal = Terminal.ANSWERED if answer else Terminal.UNPARSABLE
+    node.answer = prompts.grammar.result(tree.prefix(child), said)
+    node.terminal = Terminal.ANSWERED if node.answer else Terminal.UNPARSABLE

@@ -1,7 +1,7 @@
 """What a newborn is worth: terminal-guided and PPM-augmented annotation."""
 
 from rstar.core.problem import Problem
-from rstar.core.tree import Terminal, Tree
+from rstar.core.tree import Node, Terminal, Tree
 from rstar.core.verdict import Verdict
 from rstar.search.calls import Answer, Search, score, verify
 from rstar.search.expand import last_line
@@ -25,17 +25,34 @@ def settle(tree: Tree, born: list[int], prompts: Prompts, role: str | None) -> S
     if role is not None:
         graded = tree.problem.answer is not None
         open_nodes = [i for i in born if tree.nodes[i].terminal is None]
-        yield from _score(tree, open_nodes if graded else sorted(open_nodes + answered), prompts, role)
+        yield from score_nodes(tree, open_nodes if graded else sorted(open_nodes + answered), prompts, role)
     for i in born:
         node = tree.nodes[i]
         if node.terminal is None:
             if node.score is not None:
-                node.visits, node.value_sum = 1, node.score
+                node.visits, node.value_sum = node.visits + 1, node.value_sum + node.score
         else:
             if node.terminal is not Terminal.ANSWERED:
                 node.reward = FAILED
             tree.back_up(i, node.reward if node.reward is not None else node.score or 0.0)
             tree.close(i)
+
+
+def judge(tree: Tree, ids: list[int], prompts: Prompts, role: str | None) -> Search[None]:
+    """Score and settle nodes that a value model alone is to compare: answers are scored too, reference or not.
+
+    What is already settled stays as it is, so that a node may be handed in again; one that has become a terminal since
+    is backed up now. With no role nothing is scored.
+    """
+    ids = [i for i in ids if tree.is_open(i) and (tree.nodes[i].terminal or tree.nodes[i].score is None)]
+    if role is not None:
+        yield from score_nodes(tree, [i for i in ids if _unscored(tree.nodes[i])], prompts, role)
+    yield from settle(tree, ids, prompts, None)
+
+
+def worth(node: Node) -> float:
+    """What a judged node is worth to a search: its score, and -1 where it failed."""
+    return FAILED if node.terminal not in (None, Terminal.ANSWERED) else node.score or 0.0
 
 
 def grade_afterwards(tree: Tree, problem: Problem) -> Search[None]:
@@ -54,7 +71,8 @@ def _grade(tree: Tree, answered: list[int], reference: str) -> Search[None]:
         node.reward = REWARDS[judgement.verdict]
 
 
-def _score(tree: Tree, ids: list[int], prompts: Prompts, role: str) -> Search[None]:
+def score_nodes(tree: Tree, ids: list[int], prompts: Prompts, role: str) -> Search[None]:
+    """Write into each node what the value model says of the prefix that ends there."""
     if not ids:
         return
     head = prompts.value(tree.problem)
@@ -62,3 +80,7 @@ def _score(tree: Tree, ids: list[int], prompts: Prompts, role: str) -> Search[No
     tree.cost.scored += len(ids)
     for i, value in zip(ids, scores, strict=True):
         tree.nodes[i].score = value
+
+
+def _unscored(node: Node) -> bool:
+    return node.score is None and node.terminal in (None, Terminal.ANSWERED)

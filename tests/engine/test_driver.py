@@ -20,7 +20,7 @@ from tests.engine.clock import Deadlock, run
 from tests.search.cases import CASES, Case, problems
 
 N = 24
-LANES = ("generate:policy", "execute", "score:ppm", "verify")
+LANES = ("generate:policy", "execute", "score:ppm", "score:prm", "score:qvm", "score:rest_mcts", "verify")
 
 
 async def collect(driver: Driver, searches: Iterable[tuple[str, Search[Any]]]) -> dict[str, Outcome[Any]]:

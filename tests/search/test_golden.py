@@ -25,7 +25,7 @@ def golden_tree(case: Case) -> Tree:
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_tree_is_the_golden_one(name: str):
     tree = golden_tree(GOLDEN[name])
-    text = show(tree)
+    text = show(tree) + (f"chosen: [{tree.chosen}]\n" if tree.chosen is not None else "")
     file = FOLDER / f"{name}.txt"
     if os.environ.get(UPDATE):
         file.write_text(text, encoding="utf-8")

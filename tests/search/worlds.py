@@ -27,7 +27,9 @@ class RoughWorld:
         replies: Any = self.inner(call)
         match call:
             case Generate(prompt=prompt):
-                return [] if self._unit("silent", prompt) < self.silent else replies
+                if self._unit("silent", prompt) < self.silent:
+                    return []
+                return [replace(r, logprob=round(-5 * self._unit("logprob", prompt, r.text), 6)) for r in replies]
             case Execute(state=state, codes=codes):
                 slow = StepResult(Status.TIMEOUT_CPU, error="5 s of CPU time are used up")
                 return [
