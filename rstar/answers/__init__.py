@@ -2,7 +2,7 @@
 
 from rstar.answers.extract import extract
 from rstar.answers.grade import Mode, compare
-from rstar.answers.grader import Grader, GraderUnavailable, grade_pairs
+from rstar.answers.grader import Grader, GraderUnavailable, equality, grade_pairs
 from rstar.answers.vote import classes, equal_classes, majority, weighted_vote
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "classes",
     "compare",
     "equal_classes",
+    "equality",
     "extract",
     "grade_pairs",
     "majority",

@@ -3,8 +3,9 @@
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +13,7 @@ from rstar.answers.grade import Mode, quick
 from rstar.answers.pool import GraderUnavailable, WorkerPool
 from rstar.core.verdict import Judgement, Verdict
 
-__all__ = ["Grader", "GraderUnavailable", "grade_pairs"]
+__all__ = ["Grader", "GraderUnavailable", "equality", "grade_pairs"]
 
 _CACHED = 50_000
 _LONGEST = 100_000  # characters of a response; the answer stands at its end
@@ -136,6 +137,27 @@ def grade_pairs(
                 yield _settled(ahead.pop(0))
         for each in ahead:
             yield _settled(each)
+    finally:
+        desk.close()
+
+
+@contextmanager
+def equality(mode: Mode = "strict", timeout_s: float = 2.0) -> Iterator[Callable[[str, str], bool]]:
+    """Whether two answers are equal, whichever is taken as the reference: for votes, where there is none.
+
+    From any thread and with no event loop. The function raises GraderUnavailable.
+    """
+    desk = _Desk(mode, 1, timeout_s, _CACHED)
+
+    def equal(left: str, right: str) -> bool:
+        for gold, candidate in ((left, right), (right, left)):
+            found = desk.cheap(gold, candidate) or desk.ask(gold, candidate).result()
+            if found.verdict is Verdict.EQUIVALENT:
+                return True
+        return False
+
+    try:
+        yield equal
     finally:
         desk.close()
 

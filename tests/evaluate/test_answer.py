@@ -2,13 +2,16 @@
 
 import pytest
 
+from rstar.answers import compare
 from rstar.config.search import GreedyConfig, MctsConfig
 from rstar.core.tree import Tree
+from rstar.core.verdict import Verdict
 from rstar.evaluate.answer import choose, vote
 from tests.select.handmade import grow, problem
 
 BEST = MctsConfig(answer="best")
 VOTE = MctsConfig(answer="vote")
+WEIGHTED = MctsConfig(answer="weighted")
 
 
 def answered(*leaves: tuple[str, float | None, float]) -> Tree:
@@ -73,3 +76,28 @@ def test_a_vote_over_leaves_in_the_order_given():
 def test_plain_numbers_vote_by_value(same):
     tree = answered(("9", 0.9, 0), (same[0], 0.1, 0), (same[1], 0.0, 0))
     assert chosen(tree, VOTE) == "s1"
+
+
+def test_a_weighted_vote_counts_scores():
+    few, many = ("7", 0.9, 0), [("8", -0.6, 0), ("8", -0.7, 0), ("8", -0.5, 0)]
+    assert chosen(answered(few, *many), VOTE) == "s3"
+    assert chosen(answered(few, *many), WEIGHTED) == "s0"  # 0.95 against 0.2 + 0.15 + 0.25
+    assert chosen(answered(few, ("8", 0.2, 0), ("8", 0.1, 0)), WEIGHTED) == "s1"  # 0.6 + 0.55: more is never less
+    assert chosen(answered(("7", None, 0.9), ("8", None, 0), ("8", None, 0)), WEIGHTED) == "s1"
+
+
+def test_the_grader_may_say_which_answers_are_equal():
+    tree = answered(("9", 0.9, 0), ("x+1", 0.2, 0), ("1+x", 0.1, 0), (r"\frac{1}{2}", 0.0, 0))
+    assert chosen(tree, VOTE) == "s0"
+
+    def equal(left: str, right: str) -> bool:
+        return compare(left, right).verdict is Verdict.EQUIVALENT
+
+    leaf = choose(tree, VOTE, equal)
+    assert leaf is not None
+    assert tree.nodes[leaf].text == "s1"
+
+
+def test_leaves_without_an_answer_do_not_vote():
+    tree = answered(("", None, 0), ("", None, 0), ("3", None, 0))
+    assert [vote(tree, order) for order in ([1, 2, 3], [1, 2])] == [3, 1]
