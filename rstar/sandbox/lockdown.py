@@ -99,10 +99,10 @@ def _limit(limits: dict[str, Any]) -> None:
         size = int(file.read().split()[0]) * resource.getpagesize()
     soft = size + limits["mem_bytes"]
     for name, value in (
-        (resource.RLIMIT_AS, (soft, soft + (64 << 20))),  # the reserve is for reporting a MemoryError
+        (resource.RLIMIT_AS, (soft, soft + (64 << 20))),  # the reserve is the node's own: see `node.Node`
         (resource.RLIMIT_CORE, (0, 0)),
         (resource.RLIMIT_FSIZE, (0, 0)),
-        (resource.RLIMIT_NOFILE, (256, 256)),
+        (resource.RLIMIT_NOFILE, (256, 260)),
         (resource.RLIMIT_STACK, (8 << 20, 8 << 20)),
     ):
         _, ceiling = resource.getrlimit(name)

@@ -13,7 +13,7 @@ from _ast import Expr, Expression, Module, PyCF_ONLY_AST
 from _socket import CMSG_SPACE, gaierror, socket
 from collections.abc import Callable
 from posix import _exit, close, dup2, getppid, write
-from resource import RLIM_INFINITY, RLIMIT_AS, RLIMIT_CPU
+from resource import RLIM_INFINITY, RLIMIT_AS, RLIMIT_CPU, RLIMIT_NOFILE
 from sys import setprofile, settrace
 from time import thread_time
 from types import TracebackType
@@ -69,6 +69,7 @@ class EmptyInput(io.StringIO):
     """Standard input with nothing in it; remembers that a line was asked for."""
 
     asked = False
+    buffer = io.BytesIO()
 
     def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]  # as in StringIO itself
         self.asked = True
@@ -79,11 +80,11 @@ class Node:
     """One interpreter state and the loop that serves it.
 
     `fork` makes a child whose parent is the broker and returns its pid, 0 in the child, or minus an errno; `limit` sets
-    a limit of this process (resource, soft, hard). `limits`: see `rstar.sandbox.config.Limits`. `memory` is the address
-    space that a step may use, and that plus a reserve, in which a step's end can be reported and an idle state forked.
+    a limit of this process (resource, soft, hard). `limits`: see `rstar.sandbox.config.Limits`. `memory` and `files`
+    are what a step may use, and that plus a reserve, in which its end can be reported and an idle state forked.
     """
 
-    memory = RLIM_INFINITY, RLIM_INFINITY
+    memory = files = RLIM_INFINITY, RLIM_INFINITY
 
     def __init__(
         self,
@@ -160,6 +161,7 @@ class Node:
         soft = self.cpu_s
         self.limit(RLIMIT_CPU, soft, soft + 60)
         self.limit(RLIMIT_AS, *self.memory)
+        self.limit(RLIMIT_NOFILE, *self.files)
         try:
             outcome = self._step(message[RUN_HEAD.size :])
             self._report(*outcome)
@@ -170,6 +172,7 @@ class Node:
         if not keep or outcome[0] != CODE["ok"]:
             _exit(0)
         self.limit(RLIMIT_CPU, soft + 60, soft + 60)
+        self.limit(RLIMIT_NOFILE, self.files[1], self.files[1])
         self._breathe()
 
     def _step(self, source: bytes) -> Outcome:

@@ -214,11 +214,13 @@ def is_child(pid: int) -> bool:
     return True
 
 
-def end_strays(known: set[int]) -> None:
-    """Kill and wait for every child whose pid is not in `known`."""
-    for pid in own_children() - known:
+def end_strays(known: set[int]) -> set[int]:
+    """Kill and wait for every child whose pid is not in `known`; which they were."""
+    strays = own_children() - known
+    for pid in strays:
         kill(pid)
         os.waitpid(pid, 0)
+    return strays
 
 
 def wait_for_all() -> None:

@@ -47,6 +47,7 @@ PLAIN: dict[str, tuple[int | None, int | None]] = {
     "uname": (63, 160),
     "getcwd": (79, 17),
     "readlink": (89, None),
+    "umask": (95, 166),
     "gettimeofday": (96, 169),
     "getrlimit": (97, 163),
     "getrusage": (98, 165),

@@ -56,6 +56,7 @@ class Tree:
         self.never: bool = config["keep"] == "never"
         self.by_fd: dict[int, Node] = {}
         self.pids: set[int] = set()
+        self.strays: set[int] = set()
         self.live: OrderedDict[str, Node] = OrderedDict()
         self.running: dict[Node, None] = {}
         self.pending: OrderedDict[str, deque[Job]] = OrderedDict()
@@ -231,11 +232,15 @@ class Tree:
             if job is not None:
                 self._again(job, f"fork failed: {os.strerror(error)}")
         elif pid in self.pids or not is_child(pid):
+            forged = pid not in self.strays
             self._forget(node)
             if node.job is not None:
-                self._answer(node.job, *FORGED)
-            self._tampered(parent)
+                self._answer(node.job, *(FORGED if forged else (INFRA, "the process was taken for a stray")))
+            if forged:
+                self._tampered(parent)
+                self.strays |= end_strays(self.pids)  # there may be a child all the same
         else:
+            self.strays.discard(pid)
             node.pid = pid
             self.pids.add(pid)
             node.parent = None
@@ -315,7 +320,7 @@ class Tree:
         status, cpu, hid = wait(node.pid, patient=node.job is not None)
         self.pids.discard(node.pid)
         if node.births:  # one may have been forked and not confirmed; an innocent newborn is run again
-            end_strays(self.pids)
+            self.strays |= end_strays(self.pids)
         if node.state is not None:
             del self.live[node.state]
             if node.state == ROOT:

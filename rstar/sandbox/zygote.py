@@ -66,7 +66,7 @@ def _prepare(channel: int, config: dict[str, Any], broker: int) -> Node:
     gc.collect()
     ease_forks(c)
     layers = lockdown.lock(config, cookie, c)
-    node.memory = resource.getrlimit(resource.RLIMIT_AS)
+    node.memory, node.files = resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_NOFILE)
     c.prctl(lockdown.PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)  # a change of uid clears it
     gc.freeze()
     text = "\n".join(f"{name}\t{int(active)}\t{detail}" for name, (active, detail) in layers.items())
