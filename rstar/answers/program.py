@@ -16,6 +16,35 @@ SEEN = "_seen"
 """In the judging process: SEEN[i] is the list of values that test i asked the program for."""
 _BUILTIN = frozenset(dir(builtins))
 _LONGEST = 100_000
+_TELL = """
+def _tell(values, longest):
+    import builtins as b, numbers
+    def text(v):
+        kind = b.type(v)
+        if v is None or kind in (b.bool, b.int, b.str, b.bytes, b.complex):
+            return b.repr(v)
+        if b.isinstance(v, b.str):
+            return b.repr(b.str.__str__(v))
+        if b.isinstance(v, b.dict):
+            return "{" + ", ".join([text(k) + ": " + text(w) for k, w in b.dict.items(v)]) + "}"
+        if b.isinstance(v, b.list):
+            return "[" + ", ".join([text(w) for w in v]) + "]"
+        if b.isinstance(v, b.tuple):
+            return "(" + "".join([text(w) + ", " for w in v]) + ")"
+        if b.isinstance(v, (b.set, b.frozenset)):
+            return "{" + ", ".join([text(w) for w in v]) + "}" if v else "set()"
+        if b.isinstance(v, numbers.Integral):
+            return b.repr(b.int(v))
+        if b.isinstance(v, numbers.Real) and b.float(v) == v:
+            return b.repr(b.float(v)).replace("inf", "1e999")
+        raise b.LookupError
+    try:
+        told = text(values)
+    except b.LookupError:
+        return None
+    return told if b.len(b.repr(told)) <= longest else None
+"""
+"""Values as literals: subclasses as what they extend, numbers of other types as Python's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +88,7 @@ def suite(source: str) -> Suite:
         raise ValueError("there is no assertion in it")
     own = set() if _needs_program(setup) else _bound(setup)
     modules = {n.value.id for n in ast.walk(ast.Module(list(claims), [])) if _is_module(n)} - own
-    cut = [_Cut(own | modules).test(line) for line in claims]
+    cut = [_Cut(number, own | modules).test(line) for number, line in enumerate(claims)]
     imports = "".join(f"import {name}\n" for name in sorted(modules))
     text = ast.unparse(setup)
     return Suite(text, imports + (text if own else ""), tuple(cut))
@@ -73,9 +102,10 @@ def shown(source: str, count: int) -> list[str]:
 
 
 class _Cut:
-    """Takes an assertion apart; `known` are names that are not the program's."""
+    """Takes assertion `number` apart; `known` are names that are not the program's."""
 
-    def __init__(self, known: set[str]):
+    def __init__(self, number: int, known: set[str]):
+        self.number = number
         self.known = known
         self.asked: list[str] = []
 
@@ -86,8 +116,7 @@ class _Cut:
             claim = ast.Compare(self._ask(line.test.left), line.test.ops, line.test.comparators)
         if not self.asked:
             raise ValueError(f"{ast.unparse(line)!r} asks the program for nothing")
-        number = Test(tuple(self.asked), "")
-        return Test(number.asked, f"assert {ast.unparse(claim)}")
+        return Test(tuple(self.asked), f"assert {ast.unparse(claim)}")
 
     def _truth(self, node: ast.expr) -> ast.expr:
         """An expression of which only the truth counts."""
@@ -108,7 +137,7 @@ class _Cut:
 
     def _ask(self, node: ast.expr) -> ast.expr:
         self.asked.append(ast.unparse(node))
-        return ast.parse(f"{SEEN}[{{}}][{len(self.asked) - 1}]".format("_test"), mode="eval").body
+        return ast.parse(f"{SEEN}[{self.number}][{len(self.asked) - 1}]", mode="eval").body
 
     def _free(self, node: ast.AST) -> set[str]:
         return _loaded(node) - self.known - _BUILTIN - _bound(node)
