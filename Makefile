@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 PIP_ARGS ?=
 # The CPU build of torch unless said otherwise; `make setup CONSTRAINTS=` takes whatever pip finds (CUDA on Linux).
 CONSTRAINTS ?= -c constraints-cpu.txt
-EXTRAS ?= train,dev
+EXTRAS ?= train,plots,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test soak check lint format up down clean docs

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -62,47 +63,97 @@ def one_round(
     _show_rounds(cfg.runtime.runs / cfg.name, [summary], json)
 
 
+Problems = Annotated[
+    str | None,
+    typer.Option(
+        help="JSONL of {id, problem, answer}, or a benchmark such as gsm8k; the run's held-out problems if absent.",
+        metavar="FILE_OR_BENCHMARK",
+    ),
+]
+Strategy = Annotated[str, typer.Option("--search", help="A strategy: greedy, mcts, … (docs/config.md has all).")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Search setting KEY=VALUE.")]
+Number = Annotated[int | None, typer.Option("--round", "-n", min=1, help="Which round's models; the last.")]
+
+
 @app.command()
 def evaluate(
     config: Sources,
-    problems: Annotated[
-        Path | None, typer.Option(help="JSONL of {id, problem, answer}; the run's held-out problems if absent.")
-    ] = None,
-    search: Annotated[str, typer.Option(help="greedy, or mcts with the run's PPM.")] = "greedy",
-    number: Annotated[int | None, typer.Option("--round", "-n", min=1, help="Which round's models; the last.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Search setting KEY=VALUE.")] = None,
+    problems: Problems = None,
+    search: Strategy = "greedy",
+    number: Number = None,
+    settings: Settings = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many problems.")] = None,
+    per_level: Annotated[int | None, typer.Option(min=1, help="Only the first so many of each level.")] = None,
     quiet: Quiet = False,
     json: AsJson = False,
 ) -> None:
-    """Solve problems with a round's models, the answers hidden, and print how many are right."""
+    """Solve problems with a round's models, the answers hidden; print how many are right, and what it cost."""
+    from rstar.pipeline.use import Asked
     from rstar.pipeline.use import evaluate as run_evaluation
 
+    cfg = inspect.config(config)
     with screen.progress(quiet) as progress:
-        result = run_evaluation(inspect.config(config), number, problems, search, settings or [], progress)
+        result = run_evaluation(cfg, number, Asked(problems, limit, per_level), search, settings or [], progress)
+    if json:
+        screen.json_line(result)
+    else:
+        _show_evaluation(result)
+
+
+@app.command()
+def compare(
+    config: Annotated[
+        list[str],
+        typer.Argument(help="Config files of a comparison, and overrides KEY.KEY=VALUE.", metavar="CONFIG..."),
+    ],
+    quiet: Quiet = False,
+    json: AsJson = False,
+) -> None:
+    """Run several strategies over several budgets on one run's models; write one table and one plot."""
+    from rstar.config.compare import CompareConfig
+    from rstar.config.load import load
+    from rstar.evaluate import comparison
+    from rstar.pipeline.compare import compare as run_comparison
+
+    cfg = load(CompareConfig, config)
+    where = " + ".join(text for text in config if Path(text).is_file()) or "the command line"
+    with screen.progress(quiet) as progress:
+        result = run_comparison(cfg, where, progress)
     if json:
         screen.json_line(result)
         return
-    rows = [[name, *_rate(rate)] for name, rate in result["levels"].items()] if len(result["levels"]) > 1 else []
-    rows.append(["all", *_rate(result["accuracy"])])
-    screen.table(["level", "accuracy %", "95 % interval", "problems"], rows, f"{search}, round {result['round']}")
-    screen.out.print(f"answers: {result['answers']}")
+    rows = [comparison.Row(row["strategy"], row["budget"], row, ()) for row in result["rows"]]
+    screen.table(comparison.HEADER, comparison.cells(rows), f"{cfg.title}: {result['about']} Costs per problem.")
+    header, body = comparison.level_rows(rows)
+    if header:
+        screen.table(header, body, "accuracy by level")
+    for one in comparison.notable(result["pairs"]):
+        better, worse = ("second", "first") if one["difference"] > 0 else ("first", "second")
+        points = f"{abs(100 * one['difference']):.1f} points, p = {one['p']:.3f}"
+        screen.out.print(f"at like budgets: {one[better]} over {one[worse]} by {points}", highlight=False)
+    for name in result["files"].values():
+        screen.out.print(name, markup=False, highlight=False)
 
 
 @app.command()
 def solve(
     problem: Annotated[str, typer.Argument(help="The problem, in words.")],
     run: Annotated[Path, typer.Option(help="The run whose models solve it.")] = Path("runs/demo"),
-    search: Annotated[str, typer.Option(help="greedy, or mcts with the run's PPM.")] = "mcts",
-    number: Annotated[int | None, typer.Option("--round", "-n", min=1, help="Which round's models; the last.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Search setting KEY=VALUE.")] = None,
+    search: Strategy = "mcts",
+    number: Number = None,
+    settings: Settings = None,
     tree: Annotated[bool, typer.Option("--tree", help="Show the whole search tree.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the solution, not the search.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Search one problem and print the chosen solution. Exits with 1 when no solution was found."""
+    """Search one problem, step by step in view, and print the chosen solution. Exits with 1 when none was found."""
+    from rstar.cli.live import stream
     from rstar.core.show import show as render
     from rstar.pipeline.use import solve as run_solve
 
-    found = run_solve(inspect.config([str(run)]), number, problem, search, settings or [])
+    cfg = inspect.config([str(run)])
+    with stream(quiet or json) as tell:
+        found = run_solve(cfg, number, problem, search, settings or [], tell)
     if json:
         screen.json_line(
             {"round": found.round, "answer": found.answer, "solution": found.solution, "tree": found.tree.to_json()}
@@ -111,8 +162,7 @@ def solve(
         if tree:
             screen.out.print(render(found.tree), markup=False, highlight=False)
         screen.err.print(f"by the models of round {found.round}", highlight=False)
-        screen.out.print(found.solution or "no solution found", markup=False, highlight=False)
-        screen.out.print(f"answer: {found.answer}", markup=False, highlight=False)
+        _show_solution(found)
     if found.answer is None:
         raise typer.Exit(1)
 
@@ -280,6 +330,59 @@ def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool) -> None
         screen.table(header, body, "policy pass@1 by level, held-out problems")
     screen.out.print(tables.NOTE, highlight=False)
     screen.out.print(f"\nreport: {folder / 'report.md'}", highlight=False)
+
+
+def _show_evaluation(told: dict[str, Any]) -> None:
+    """Accuracy, also by level; what k trajectories are worth; what it cost."""
+    what = f"{told['search']}, round {told['round']}"
+    rows = [[name, *_rate(rate)] for name, rate in told["levels"].items()] if len(told["levels"]) > 1 else []
+    rows.append(["all", *_rate(told["accuracy"])])
+    screen.table(["level", "accuracy %", "95 % interval", "problems"], rows, what)
+    if told["pass"]:
+        measures = [name for name in ("pass", "maj", "best") if told.get(name)]
+        body = [[k, *(screen.share(told[name][k]) for name in measures)] for k in told["pass"]]
+        header = ["k", *(f"{name}@k %" for name in measures)]
+        screen.table(header, body, "of k trajectories: one is right, the vote is right, the best-scored is right")
+    cost, clock = told["cost"], told["clock"]
+    each = max(cost["problems"], 1)
+    body = [
+        [words, f"{cost[name]:,}", f"{cost[name] / each:,.1f}"]
+        for words, name in (
+            ("policy tokens generated", "generated"),
+            ("policy tokens prefilled", "prefilled"),
+            ("value-model tokens", "value_tokens"),
+            ("executions", "executions"),
+            ("model calls", "calls"),
+            ("prefixes scored", "scored"),
+        )
+    ]
+    for words, name in (("CPU-seconds", "cpu_s"), ("GPU-seconds", "gpu_s"), ("wall time, s", "wall_s")):
+        body.append([words, f"{clock.get(name, 0):,.1f}", f"{clock.get(name, 0) / each:,.3f}"])
+    screen.table(["cost", "in all", "a problem"], body)
+    screen.out.print(f"answers: {told['answers']}", markup=False, highlight=False)
+
+
+def _show_solution(found: Any) -> None:
+    """The chosen solution step by step, each with N, Q and score, and how many of the other answers agree."""
+    from rstar.answers.normal import normal_form
+
+    nodes = found.tree.nodes
+    if found.leaf is None:
+        screen.out.print("no solution found", markup=False, highlight=False)
+    else:
+        for at in found.tree.path(found.leaf):
+            node = nodes[at]
+            score = "" if node.score is None else f"  score {node.score:+.2f}"
+            screen.out.print(
+                f"── step {node.depth}  N {node.visits}  Q {node.q:+.2f}{score}", markup=False, highlight=False
+            )
+            screen.out.print((node.text + node.observation).strip("\n"), markup=False, highlight=False)
+        votes: Counter[str] = Counter()
+        for i in found.tree.leaves():
+            votes[normal_form(nodes[i].answer or "")] += nodes[i].count if nodes[i].answer else 0
+        same = votes[normal_form(nodes[found.leaf].answer or "")]
+        screen.out.print(f"── the answer of {same} out of {votes.total()}", markup=False, highlight=False)
+    screen.out.print(f"answer: {found.answer}", markup=False, highlight=False)
 
 
 def _rate(rate: dict[str, Any]) -> list[str]:

@@ -94,6 +94,12 @@ def table(header: Sequence[str], body: Sequence[Sequence[str]], title: str | Non
     console.print(made)
 
 
+def share(told: dict[str, Any]) -> str:
+    """A mean with its interval, in percent."""
+    low, high = told["interval"]
+    return f"{100 * told['mean']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
 def json_line(value: Any) -> None:
     """One JSON line on standard output."""
     try:

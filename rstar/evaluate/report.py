@@ -41,8 +41,8 @@ def level_rows(rounds: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[s
     for one in rounds:
         for name in ("policy", "control"):
             if one[name] is not None:
-                cells = [_percent(one[name]["levels"][level]["share"]) for level in levels]
-                body.append([str(one["round"]), name, *cells, _percent(one[name]["accuracy"]["share"])])
+                cells = [percent(one[name]["levels"][level]["share"]) for level in levels]
+                body.append([str(one["round"]), name, *cells, percent(one[name]["accuracy"]["share"])])
     return ["round", "pass@1 of", *levels, "all"], body
 
 
@@ -87,15 +87,21 @@ def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 
 def _rate(metrics: dict[str, Any] | None, name: str) -> str:
-    if metrics is None or metrics[name]["share"] is None:
+    return "–" if metrics is None else rate(metrics[name])
+
+
+def rate(told: dict[str, Any], value: str = "share") -> str:
+    """A share (or a mean) with its interval, in percent."""
+    if told[value] is None:
         return "–"
-    low, high = metrics[name]["interval"]
-    return f"{_percent(metrics[name]['share'])} ({_percent(low)}–{_percent(high)})"
+    low, high = told["interval"]
+    return f"{percent(told[value])} ({percent(low)}–{percent(high)})"
 
 
 def _share(right: int, n: int) -> str:
-    return f"{_percent(right / n)} of {n}" if n else "–"
+    return f"{percent(right / n)} of {n}" if n else "–"
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share in percent, without the sign."""
     return "–" if share is None else f"{100 * share:.1f}"

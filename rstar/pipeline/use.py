@@ -2,96 +2,167 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rstar.config.load import load
-from rstar.config.run import RunConfig
+from rstar.config.load import load, validate
+from rstar.config.run import RunConfig, merge
 from rstar.config.search import CONFIGS, AnySearch
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
-from rstar.data.jsonl import read_problems
-from rstar.engine.driver import Driver
-from rstar.errors import ConfigError, InputError, StageFailed
+from rstar.data import benchmarks
+from rstar.engine.driver import Driver, lane_name
+from rstar.engine.ledger import Ledger
+from rstar.engine.scripted import ScriptedWorld
+from rstar.errors import ConfigError, InputError, RolloutError, StageFailed
 from rstar.evaluate.answer import choose
-from rstar.pipeline.evaluate import evaluation, loaded
-from rstar.pipeline.prepare import content, paths_of, problems
+from rstar.pipeline.evaluate import evaluation, first_of_each_level, loaded
+from rstar.pipeline.prepare import paths_of, problems
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.search import Pass, grammar_of, world
+from rstar.pipeline.watch import Listener, watched
+from rstar.search.calls import Call, Reply, drive
 from rstar.store import manifest
-from rstar.store.fingerprint import file_sha256, fingerprint
+from rstar.store.fingerprint import fingerprint
 from rstar.store.layout import ANSWERS, RoundPaths
+from rstar.store.manifest import Manifest
 from rstar.text.prompts import Prompts
 
 
 @dataclass(frozen=True, slots=True)
-class Solved:
-    """A searched problem: whose models searched, the chosen answer and its text (None without one), the whole tree."""
+class Evaluation:
+    """What is to be evaluated, all of it checked and nothing written: the strategy, the problems, the stages of the
+    models by role, and the folder that keeps the result."""
 
+    cfg: RunConfig
     round: int
-    answer: str | None
-    solution: str | None
-    tree: Tree
+    how: AnySearch
+    problems: list[Problem]
+    models: dict[str, Path]
+    source: str
+    folder: Path
+
+    def run(self, progress: Progress, label: str | None = None) -> Manifest:
+        """Search what is still owed, and measure. Raises StageFailed when too many searches failed."""
+        label = label or f"{self.how.kind}, round {self.round}"
+        return evaluation(self.cfg, self.how, self.problems, self.source, self.models, self.folder, label, progress)
+
+    def told(self, found: Manifest) -> dict[str, Any]:
+        """The result as one JSON object."""
+        which = {"round": self.round, "search": self.how.kind}
+        return {**which, **found.metrics, "clock": found.clock, "answers": str(self.folder / ANSWERS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Problems to evaluate on: a file, a benchmark by name, or the run's held-out ones; all or the first of them."""
+
+    source: str | None = None
+    limit: int | None = None
+    per_level: int | None = None
+    levels: tuple[str, ...] | None = None
+
+    def read(self, cfg: RunConfig) -> list[Problem]:
+        """The problems. Raises InputError on what is wrong with them."""
+        if self.source is None:
+            found, task = problems(cfg)[0].test, None
+        else:
+            found, task = benchmarks.read(self.source)
+        own = grammar_of(cfg).task
+        if task is not None and task != own:
+            raise InputError(f"--problems: {self.source} is a benchmark of the task {task!r}, and the run's is {own!r}")
+        if self.levels is not None:
+            there = sorted({problem.level for problem in found if problem.level is not None})
+            unknown = next((level for level in self.levels if level not in there), None)
+            if unknown is not None:
+                raise InputError(f"levels: no problem has the level {unknown!r} (levels: {', '.join(there) or 'none'})")
+            found = [problem for problem in found if problem.level in self.levels]
+        return first_of_each_level(found, self.per_level)[: self.limit]
 
 
 def evaluate(
-    cfg: RunConfig,
-    number: int | None,
-    file: Path | None,
-    search: str,
-    settings: Sequence[str],
-    progress: Progress,
+    cfg: RunConfig, number: int | None, asked: Asked, search: str, settings: Sequence[str], progress: Progress
 ) -> dict[str, Any]:
     """Solve problems with a round's models, the references hidden. Kept in the run's evaluations/, and resumable."""
-    which, models = _models(cfg, number)
-    how = _search(cfg, search, settings, "ppm" in models)
-    if file is None:
-        made, found = problems(cfg)
-        asked, source = made.test, content(found)
-    else:
-        asked = read_problems(file)
-        source = fingerprint([file_sha256(file)])
-    name = fingerprint([which, how.model_dump(mode="json"), source])[:12]
+    which, models = models_of(cfg, number)
+    how = search_of(cfg, search, settings, models)
+    one = prepared(cfg, which, how, models, asked.read(cfg))
+    return one.told(one.run(progress))
+
+
+def prepared(cfg: RunConfig, number: int, how: AnySearch, models: dict[str, Path], asked: list[Problem]) -> Evaluation:
+    """An evaluation of one strategy. Raises InputError when the round lacks a model that the strategy asks."""
+    needed = needed_of(cfg, number, how, models)
+    # Problems count by what they say, wherever they came from.
+    source = fingerprint([[problem.id, problem.text, problem.answer, problem.level] for problem in asked])
+    name = fingerprint([number, how.model_dump(mode="json"), source])[:12]
     folder = paths_of(cfg).folder / "evaluations" / name
-    metrics = evaluation(cfg, how, asked, source, models, folder, f"{search}, round {which}", progress).metrics
-    return {"round": which, "search": search, **metrics, "answers": str(folder / ANSWERS)}
+    return Evaluation(cfg, number, how, asked, needed, source, folder)
 
 
-def solve(cfg: RunConfig, number: int | None, text: str, search: str, settings: Sequence[str]) -> Solved:
-    """Search one problem with a round's models. Raises StageFailed when the search itself fails."""
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """A searched problem: whose models searched, the leaf that was chosen (None without an answer), the whole tree."""
+
+    round: int
+    leaf: int | None
+    tree: Tree
+
+    @property
+    def answer(self) -> str | None:
+        return None if self.leaf is None else self.tree.nodes[self.leaf].answer
+
+    @property
+    def solution(self) -> str | None:
+        return None if self.leaf is None else self.tree.prefix(self.leaf)
+
+
+def solve(
+    cfg: RunConfig,
+    number: int | None,
+    text: str,
+    search: str,
+    settings: Sequence[str],
+    tell: Listener | None = None,
+) -> Solved:
+    """Search one problem with a round's models; `tell` hears of every call. Raises StageFailed when it fails."""
     if not text.strip():
         raise InputError("the problem is empty")
-    which, models = _models(cfg, number)
-    how = _search(cfg, search, settings, "ppm" in models)
-    tree = asyncio.run(_solve(cfg, how, models, Problem("problem", text.strip())))
-    leaf = choose(tree, how)
-    if leaf is None:
-        return Solved(which, None, None, tree)
-    return Solved(which, tree.nodes[leaf].answer, tree.prefix(leaf), tree)
+    which, models = models_of(cfg, number)
+    how = search_of(cfg, search, settings, models)
+    needed = needed_of(cfg, which, how, models)
+    tree = asyncio.run(_solve(cfg, how, needed, Problem("problem", text.strip()), tell))
+    return Solved(which, choose(tree, how), tree)
 
 
-async def _solve(cfg: RunConfig, how: AnySearch, models: dict[str, Path], problem: Problem) -> Tree:
+async def _solve(
+    cfg: RunConfig, how: AnySearch, models: dict[str, Path], problem: Problem, tell: Listener | None
+) -> Tree:
     one = Pass(how, Prompts(grammar_of(cfg)), hidden=True)
     # A problem typed in by hand has no place in the run's order of problems: the clock varies its search.
-    seed = cfg.seed + time.time_ns()
-    async with world(cfg, loaded(cfg, models)) as (lanes, _):
-        async for outcome in Driver(lanes).run([(problem.id, one.search(problem, seed))]):
+    search = one.search(problem, cfg.seed + time.time_ns())
+    ledger = Ledger()
+    async with world(cfg, loaded(cfg, models), ledger) as (lanes, _):
+        async for outcome in Driver(lanes).run([(problem.id, watched(search, tell) if tell else search)]):
             if outcome.result is None:
                 raise StageFailed(f"the search failed: {outcome.error}")
+            ledger.settle(problem.id, outcome.result.cost)
             return outcome.result
     raise StageFailed("the search did not finish")
 
 
-def _models(cfg: RunConfig, number: int | None) -> tuple[int, dict[str, Path]]:
-    """(round, policy and PPM stage) of the round asked for, or of the last one with a finished policy."""
+def models_of(cfg: RunConfig, number: int | None) -> tuple[int, dict[str, Path]]:
+    """(round, finished stages of models by role) of the round asked for, or of the last one with a finished policy."""
     paths = paths_of(cfg)
     wanted = [number] if number is not None else range(len(cfg.rounds), 0, -1)
     for which in wanted:
         one: RoundPaths = paths.round(which)
         if _finished(one.policy):
-            return which, {"policy": one.policy} | ({"ppm": one.ppm} if _finished(one.ppm) else {})
+            values = {path.name: path for path in sorted((one.folder / "values").glob("*"))}
+            found = {"ppm": one.ppm, **values}
+            return which, {"policy": one.policy} | {role: path for role, path in found.items() if _finished(path)}
     if number is None:
         missing = "no round has a trained policy yet"
     elif number > len(cfg.rounds):
@@ -106,13 +177,78 @@ def _finished(folder: Path) -> bool:
     return found is not None and found.status == "complete"
 
 
-def _search(cfg: RunConfig, kind: str, settings: Sequence[str], guided: bool) -> AnySearch:
-    """The search a user asked for, starting from what the run's evaluation uses."""
+def search_of(cfg: RunConfig, kind: str, settings: Sequence[str], models: dict[str, Path]) -> AnySearch:
+    """The search a user asked for by its kind, over the defaults of the run. Raises ConfigError."""
+    return load(_config(kind, "--search"), settings, under=_defaults(cfg, kind, models))
+
+
+def search_from(cfg: RunConfig, told: dict[str, Any], models: dict[str, Path], where: str) -> AnySearch:
+    """As `search_of`, from settings in a file; `where` is what a message calls them."""
+    kind = str(told["kind"])
+    return validate(_config(kind, f"{where}.kind"), merge(_defaults(cfg, kind, models), told), where)
+
+
+def _config(kind: str, where: str) -> type[AnySearch]:
     if kind not in CONFIGS:
-        raise ConfigError(f"--search: {kind!r} is not one of {', '.join(CONFIGS)}")
-    under: dict[str, Any] = {"max_depth": cfg.evaluate.max_depth, "max_tokens": cfg.evaluate.max_tokens, "kind": kind}
-    if kind == "mcts":
-        if cfg.evaluate.search is not None:
-            under = cfg.evaluate.search.model_dump()
-        under["annotation"] = "ppm" if guided else "terminal"
-    return load(CONFIGS[kind], settings, under=under)
+        raise ConfigError(f"{where}: {kind!r} is not one of {', '.join(CONFIGS)}")
+    return CONFIGS[kind]
+
+
+COMMON = ("max_depth", "max_tokens", "temperature", "top_p")
+"""What a search of another kind takes over from the run's own search of held-out problems."""
+
+
+def _defaults(cfg: RunConfig, kind: str, models: dict[str, Path]) -> dict[str, Any]:
+    """What the run's own evaluation uses, as far as it is about any search; of the same kind, all of it."""
+    fields = CONFIGS[kind].model_fields
+    own = {} if cfg.evaluate.search is None else cfg.evaluate.search.model_dump()
+    if own.get("kind") != kind:
+        bounds = {"max_depth": cfg.evaluate.max_depth, "max_tokens": cfg.evaluate.max_tokens}
+        own = {name: value for name, value in {**own, **bounds}.items() if name in COMMON and name in fields}
+    if "annotation" in fields:
+        own["annotation"] = "ppm" if "ppm" in models else "terminal"
+    return {**own, "kind": kind}
+
+
+def needed_of(cfg: RunConfig, number: int, how: AnySearch, models: dict[str, Path]) -> dict[str, Path]:
+    """The stages of the models that a strategy asks. Raises InputError when the round does not have one of them."""
+    asked = lanes_of(cfg, how)
+    needed = {"policy": models["policy"]}
+    for lane in sorted(asked):
+        call, _, role = lane.partition(":")
+        if call == "score" and role not in models:
+            have = ", ".join(name for name in models if name != "policy") or "none"
+            raise InputError(
+                f"{how.kind}: it asks the value model {role!r}, which round {number} of {paths_of(cfg).folder} does not"
+                f" have (its value models: {have}). A run trains those that its config names under `values`;"
+                " `value=ROLE` asks another one"
+            )
+        if call == "generate" and role not in ("policy",):
+            raise InputError(
+                f"{how.kind}: it asks a second generator, {role!r}; a run has its policy alone: say `policy`"
+            )
+        if call == "score":
+            needed[role] = models[role]
+    return needed
+
+
+def lanes_of(cfg: RunConfig, how: AnySearch) -> set[str]:
+    """The lanes that a strategy asks, found by letting it search a few problems of a scripted world."""
+    heard: set[str] = set()
+
+    def world(scripted: ScriptedWorld) -> Callable[[Call], Reply]:
+        def answer(call: Call) -> Reply:
+            heard.add(lane_name(call))
+            return scripted(call)
+
+        return answer
+
+    one = Pass(how, Prompts(grammar_of(cfg)), hidden=True)
+    for seed in range(3):
+        try:
+            drive(
+                one.search(Problem("probe", "What is asked?"), seed), world(ScriptedWorld(seed, failing=0, ending=0.6))
+            )
+        except RolloutError:
+            continue  # what it asked until then still counts
+    return heard

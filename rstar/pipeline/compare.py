@@ -1,0 +1,78 @@
+"""Comparing strategies over budgets: evaluations with one round's models on the same problems; a table and a plot."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rstar.config.compare import CompareConfig
+from rstar.errors import InputError
+from rstar.evaluate import comparison
+from rstar.evaluate.comparison import Row
+from rstar.pipeline.inspect import config
+from rstar.pipeline.progress import Progress
+from rstar.pipeline.use import Asked, Evaluation, models_of, prepared, search_from
+from rstar.store.layout import ANSWERS
+from rstar.store.manifest import write_atomic
+
+TABLE, FIGURES, PLOT = "table.md", "table.json", "plot"
+
+
+def compare(cfg: CompareConfig, where: str, progress: Progress) -> dict[str, Any]:
+    """Evaluate every row at every budget and write table and plot; what is done already is reused.
+
+    All of it is checked before the first search. `where` is what messages call the config. Raises InputError.
+    """
+    comparison.can_draw()
+    folder = cfg.runs / cfg.run
+    if not (folder / "run.json").is_file():
+        raise InputError(f"{where}: run: there is no run {folder}; `rstar evolve configs/{cfg.run}.yaml` makes it")
+    run = config([str(folder)])
+    number, models = models_of(run, cfg.round)
+    asked = Asked(cfg.problems, cfg.limit, cfg.per_level, cfg.levels).read(run)
+    planned: list[tuple[str, str, Evaluation]] = []
+    for i, row in enumerate(cfg.rows):
+        for settings in row.steps:
+            how = search_from(run, {**row.search, **settings}, models, f"{where}: rows.{i}.search")
+            budget = " ".join(f"{name}={value}" for name, value in settings.items())
+            planned.append((row.name or how.kind, budget, prepared(run, number, how, models, asked)))
+    rows = []
+    for done, (strategy, budget, one) in enumerate(planned):
+        progress(cfg.title, done, len(planned))
+        told = one.told(one.run(progress, f"{strategy} {budget}".strip()))
+        rows.append(Row(strategy, budget, told, _right(one)))
+    progress(cfg.title, len(planned), len(planned))
+    about = f"{len(asked)} problems, the models of round {number} of {cfg.run}, search seed {run.seed}."
+    return _written(folder / "comparisons" / cfg.title, cfg, about, comparison.ordered(rows))
+
+
+def _written(folder: Path, cfg: CompareConfig, about: str, rows: list[Row]) -> dict[str, Any]:
+    """Table and plot, each written whole; earlier ones of this title are replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tests = comparison.pairs(rows)
+    result = {
+        "title": cfg.title,
+        "about": about,
+        "rows": [{"strategy": row.strategy, "budget": row.budget, **row.told} for row in rows],
+        "pairs": tests,
+        "files": {name: str(folder / name) for name in (TABLE, FIGURES, f"{PLOT}.png", f"{PLOT}.svg")},
+    }
+    drawn = {folder / f"{PLOT}{kind}": folder / f".{PLOT}.{os.getpid()}{kind}" for kind in (".png", ".svg")}
+    try:
+        comparison.draw(cfg.title, rows, list(drawn.values()))
+        for final, temporary in drawn.items():
+            temporary.replace(final)
+    finally:
+        for temporary in drawn.values():
+            temporary.unlink(missing_ok=True)
+    write_atomic(folder / FIGURES, orjson.dumps(result, option=orjson.OPT_INDENT_2) + b"\n")
+    write_atomic(folder / TABLE, comparison.page(cfg.title, about, rows, tests, f"{PLOT}.png").encode())
+    return result
+
+
+def _right(one: Evaluation) -> tuple[bool, ...]:
+    """Which of the problems were solved; one whose search failed was not."""
+    rows = (orjson.loads(line) for line in (one.folder / ANSWERS).read_bytes().splitlines())
+    solved = {row["id"] for row in rows if row["correct"]}
+    return tuple(problem.id in solved for problem in one.problems)
