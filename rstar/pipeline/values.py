@@ -72,7 +72,7 @@ def value_stage(
             if not any(path.exists() for path in later):
                 if not (it.folder / data).exists():
                     predict = _predictor(cfg, it.folder / names[i - 1][1]) if i else None
-                    _write(cfg, number, how, it.folder / data, predict, label, progress)
+                    write_data(cfg, number, how, it.folder / data, predict, label, progress)
                 out = it.folder / checkpoint
                 fields = job_fields(cfg, number, role, it.folder / data, it.fingerprint, paths.policy, out)
                 metrics = trained(it, cfg, ValueJob(config=how, **fields), label, progress, stop)
@@ -104,12 +104,12 @@ def _iterations(how: AnyValueModel) -> list[tuple[str, str]]:
     return [(PAIRS if isinstance(how, (PpmConfig, OrmConfig)) else LABELS, CHECKPOINT)]
 
 
-def _write(
+def write_data(
     cfg: RunConfig,
     number: int,
     how: AnyValueModel,
     path: Path,
-    predict: "_Predictor | None",
+    predict: "Predictor | None",
     label: str,
     progress: Progress,
 ) -> None:
@@ -133,7 +133,7 @@ def _write(
 
 
 def _found(
-    cfg: RunConfig, number: int, how: AnyValueModel, predict: "_Predictor | None"
+    cfg: RunConfig, number: int, how: AnyValueModel, predict: "Predictor | None"
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """(prompt, rows) of each problem: from the newest round whose trees of it have any."""
     grammar = grammar_of(cfg)
@@ -159,7 +159,7 @@ def data_of(trees: list[Tree], how: AnyValueModel, predict: Predict | None = Non
     return [asdict(row) for row in rows(trees, how, how.kind, predict)]
 
 
-class _Predictor:
+class Predictor:
     """The last model of fitted Q-iteration."""
 
     def __init__(self, model: Any):
@@ -170,8 +170,8 @@ class _Predictor:
         return lambda prefixes: [(1 + s) / 2 for s in self.model.score([prompt + prefix for prefix in prefixes])]
 
 
-def _predictor(cfg: RunConfig, checkpoint: Path) -> _Predictor:
+def _predictor(cfg: RunConfig, checkpoint: Path) -> Predictor:
     from rstar.engine.hf import HfValue  # torch is imported only where a model answers
 
     engine = cfg.engine
-    return _Predictor(HfValue(checkpoint, device=engine.device, dtype=cfg.model.dtype, threads=engine.threads))
+    return Predictor(HfValue(checkpoint, device=engine.device, dtype=cfg.model.dtype, threads=engine.threads))

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-from trl.trainer.reward_config import RewardConfig
-from trl.trainer.reward_trainer import RewardTrainer, suppress_seqcls_warning
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
+from trl.trainer.reward_trainer import suppress_seqcls_warning
+from trl.trainer.utils import disable_dropout_in_model
 
 from rstar.config.train import AnyValueModel, PrmConfig
 from rstar.train.examples import PAIRS, PREFIXES, stream
@@ -43,7 +43,9 @@ def train_value(job: ValueJob, report: Report = print_progress) -> dict[str, Any
     work = open_work(job)
     tokenizer = AutoTokenizer.from_pretrained(job.start)
     with suppress_seqcls_warning():
-        model = AutoModelForSequenceClassification.from_pretrained(job.start, dtype=torch.float32, **head(cfg))
+        model = AutoModelForSequenceClassification.from_pretrained(job.start, dtype=torch.float32, **labels_of(cfg))
+    if isinstance(cfg, PrmConfig):
+        model.config.neutral = cfg.neutral  # kept in config.json, for whoever serves it
     # Scores start at 0: tanh is steepest there, and the first loss does not depend on the policy.
     nn.init.zeros_(model.score.weight)
     form = PAIRS if cfg.kind in FROM_PAIRS else PREFIXES
@@ -51,7 +53,7 @@ def train_value(job: ValueJob, report: Report = print_progress) -> dict[str, Any
     trainer = ValueTrainer(
         cfg.kind,
         model=model,
-        args=RewardConfig(**arguments(job, examples), max_length=None),
+        args=TrainingArguments(**arguments(job, examples)),
         data_collator=Collator(tokenizer.pad_token_id),
         train_dataset=examples.data,
         processing_class=tokenizer,
@@ -60,10 +62,10 @@ def train_value(job: ValueJob, report: Report = print_progress) -> dict[str, Any
     return run(trainer, job, examples, report)
 
 
-def head(cfg: AnyValueModel) -> dict[str, Any]:
-    """What a checkpoint's config.json says of its head."""
+def labels_of(cfg: AnyValueModel) -> dict[str, Any]:
+    """The labels of the model's head, as config.json names them."""
     if isinstance(cfg, PrmConfig):
-        return {"num_labels": 3, "id2label": {0: "bad", 1: "neutral", 2: "good"}, "neutral": cfg.neutral}
+        return {"num_labels": 3, "id2label": {0: "bad", 1: "neutral", 2: "good"}}
     return {"num_labels": 1}
 
 
@@ -100,21 +102,19 @@ class Collator:
         }
 
 
-class ValueTrainer(RewardTrainer):
-    """TRL's reward trainer with the loss of each kind and weighted examples.
+class ValueTrainer(Trainer):
+    """The trainer of transformers with the loss of each kind and weighted examples. (TRL's knows one label alone.)
 
     The mean is over all examples of an optimizer step, however they are spread over micro-batches and devices.
     """
 
-    loss_is_scaled_for_ga = True
-
-    def __init__(self, kind: str, **options: Any):
+    def __init__(self, kind: str, model: Any, **options: Any):
+        disable_dropout_in_model(model)
+        model.config.pad_token_id = options["processing_class"].pad_token_id  # the last token is the one before it
+        super().__init__(model=model, **options)
         self.kind = kind
-        super().__init__(**options)
-
-    def _prepare_dataset(self, dataset: Any, *args: Any, **options: Any) -> Any:
-        """The examples are tokenised already."""
-        return dataset
+        self.model_accepts_loss_kwargs = True  # the loss is scaled for gradient accumulation already
+        self._seen: dict[str, list[float]] = {}
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -136,10 +136,14 @@ class ValueTrainer(RewardTrainer):
         logits = outputs.logits.float()
         total = weight.sum() if num_items_in_batch is None else num_items_in_batch
         loss = loss_of(self.kind, logits, label, weight) * weight.sum() / total
-        seen = self._metrics["train" if model.training else "eval"]
         for name, value in measures(self.kind, logits.detach(), label).items():
-            seen[name].append(value.item())
+            self._seen.setdefault(name, []).append(value.item())
         return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add what was measured since the last time."""
+        super().log(logs | {name: sum(values) / len(values) for name, values in self._seen.items()}, start_time)
+        self._seen.clear()
 
 
 def measures(kind: str, logits: Tensor, label: Tensor | None) -> dict[str, Tensor]:

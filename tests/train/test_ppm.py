@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-from trl.trainer.reward_config import RewardConfig
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainingArguments
 
 from rstar.train.examples import PAIRS, Stream, stream
 from rstar.train.job import ValueJob
@@ -38,7 +37,7 @@ def trainer(job: ValueJob) -> tuple[ValueTrainer, Stream]:
     made = ValueTrainer(
         "ppm",
         model=model,
-        args=RewardConfig(**arguments(job, examples), max_length=None),
+        args=TrainingArguments(**arguments(job, examples)),
         data_collator=Collator(tokenizer.pad_token_id),
         train_dataset=examples.data,
         processing_class=tokenizer,
