@@ -161,8 +161,8 @@ class WorkerPool:
         """Ends every idle worker; one that is working ends when it gives its slot back."""
         with self._lock:
             self._closed = True
-        for _ in range(self._slots.qsize()):
-            worker = self._slots.get()
+        idle = [self._slots.get() for _ in range(self._slots.qsize())]  # all, before any goes back: last in, first out
+        for worker in idle:
             if worker is not None:
                 worker.kill()
             self._slots.put(None)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from rstar.answers.grader import grade_pairs
 from rstar.cli import screen
 from rstar.core.execution import ROOT_STATE
+from rstar.core.verdict import Judgement, Verdict
 from rstar.data.jsonl import objects, validated
 from rstar.errors import InputError
 from rstar.sandbox import Limits, Sandbox, SandboxConfig
@@ -33,23 +34,53 @@ class StepsRow(BaseModel):
 
 
 def grade(path: Path, mode: str, workers: int, json: bool) -> None:
-    """Grade every row; the whole file is validated before the first verdict is printed."""
+    """Grade every row; the whole file is validated before the first verdict is printed.
+
+    The summary of rows with a `label` (true: equal) counts the verdicts that are wrong too, by `category`.
+    """
     if mode not in get_args(Mode):
         raise InputError(f"--mode: {mode!r} is not one of {', '.join(get_args(Mode))}")
     rows = [(row, validated(path, number, row, PairRow)) for number, row in objects(path)]
-    counts: Counter[str] = Counter()
-    total_ms = 0.0
     pairs = [(pair.gold, pair.candidate) for _, pair in rows]
+    judged: list[tuple[dict[str, Any], Judgement]] = []
     for (row, _), judgement in zip(rows, grade_pairs(pairs, cast(Mode, mode), workers), strict=True):
-        counts[judgement.verdict.value] += 1
-        total_ms += judgement.ms
+        judged.append((row, judgement))
         if json:
             screen.json_line(
                 {**row, "verdict": judgement.verdict, "rule": judgement.rule, "ms": round(judgement.ms, 3)}
             )
     if not json:
-        body = [[name, str(count)] for name, count in sorted(counts.items())]
-        screen.table(["verdict", "pairs"], body, f"{path}: {total_ms / max(len(rows), 1):.1f} ms a pair")
+        _summary(path, judged)
+
+
+def _summary(path: Path, judged: list[tuple[dict[str, Any], Judgement]]) -> None:
+    counts = Counter(judgement.verdict.value for _, judgement in judged)
+    screen.table(["verdict", "pairs"], [[name, str(count)] for name, count in sorted(counts.items())])
+    labelled = [
+        (str(row.get("category") or "-"), row["label"], judgement.verdict is Verdict.EQUIVALENT)
+        for row, judgement in judged
+        if isinstance(row.get("label"), bool)
+    ]
+    if labelled:
+        names = sorted({category for category, *_ in labelled})
+        groups = [(name, [each for each in labelled if each[0] == name]) for name in names]
+        body = [_errors(name, group) for name, group in [*groups, ("all", labelled)]]
+        screen.table(["category", "equal", "false rejects", "not equal", "false accepts"], body)
+    times = [judgement.ms for _, judgement in judged] or [0.0]
+    said = f"{path}: {len(judged)} pairs, {sum(times) / len(times):.1f} ms a pair, {max(times):.0f} ms at most"
+    screen.out.print(said, highlight=False, markup=False)
+
+
+def _errors(name: str, group: list[tuple[str, bool, bool]]) -> list[str]:
+    """A row of the table of errors: how many pairs of each label, and to how many the other verdict was given."""
+    found = Counter((label, accepted) for _, label, accepted in group)
+    equal, unequal = (found[label, True] + found[label, False] for label in (True, False))
+    rates = [_share(found[True, False], equal), _share(found[False, True], unequal)]
+    return [name, str(equal), rates[0], str(unequal), rates[1]]
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count} ({100 * count / of:.1f} %)" if count else "0"
 
 
 def execute(path: Path, isolation: str, cpu_s: float, json: bool) -> None:
