@@ -107,6 +107,55 @@ class LookaheadConfig(SamplingConfig):
     """Greedy steps behind a candidate; the value model scores where they end."""
 
 
+class TotConfig(SamplingConfig):
+    """Tree of thoughts: steps judged by the policy itself, searched level by level or in depth."""
+
+    kind: Literal["tot"] = "tot"
+    order: Literal["bfs", "dfs"] = "bfs"
+    """Keep the best of each level, or follow the best and turn back where nothing is left that is good enough."""
+    width: int = Field(4, ge=1)
+    """bfs: candidates kept of each level."""
+    branching: int = Field(4, ge=1)
+    """Candidates sampled for a step; bfs samples width x branching a level."""
+    threshold: float = Field(-0.5, ge=-1, le=1)
+    """dfs: candidates worth less are given up."""
+    expansions: int = Field(64, ge=1)
+    """dfs: steps whose candidates are sampled, at most."""
+    judge: Literal["policy", "value"] = "policy"
+    """Who values a step: the policy, asked for a word (sure 1, likely 0, impossible -1), or the value model. A model
+    that only knows solutions needs the value model."""
+    evaluations: int = Field(3, ge=1)
+    """Words the policy is asked for; their mean counts."""
+    judge_temperature: float = Field(0.7, gt=0)
+
+
+class RestMctsConfig(SamplingConfig):
+    """ReST-MCTS*: tree search by the value of partial solutions, with simulations and a self-critic."""
+
+    kind: Literal["rest_mcts"] = "rest_mcts"
+    iterations: int = Field(16, ge=1)
+    """Times a step is selected and grown."""
+    candidates: int = Field(4, ge=1)
+    """Steps sampled at each expansion; identical ones merge."""
+    c: float = Field(0.5, ge=0)
+    """Exploration constant of UCT."""
+    simulation: int = Field(2, ge=0)
+    """Greedy steps behind the best newborn."""
+    alpha: float = Field(0.5, ge=0, le=1)
+    """Weight of a newborn's own value against the best one of its simulation."""
+    threshold: float = Field(0.9, ge=0, le=1)
+    """An answer worth this much, of 1, ends the search."""
+    process: Literal["value", "reward"] = "value"
+    """What the value model gives: the value of a partial solution, or a reward for its last step, from which values
+    are made by the paper's update."""
+    length: int = Field(6, ge=1)
+    """Steps that a solution usually has, from which `process: reward` estimates how many are left."""
+    critic: bool = False
+    """Ask the policy before a step is grown whether anything is left to do."""
+    value: str = "rest_mcts"
+    """Role of the value model."""
+
+
 class QstarConfig(SamplingConfig):
     """Q*: best-first search over steps by f = g + lam h."""
 
@@ -204,6 +253,8 @@ AnySearch = (
     | SelfConsistencyConfig
     | BeamConfig
     | LookaheadConfig
+    | TotConfig
+    | RestMctsConfig
     | QstarConfig
     | MutualConfig
     | CustomConfig
@@ -218,6 +269,8 @@ CONFIGS: dict[str, type[AnySearch]] = {
     "mutual": MutualConfig,
     "beam": BeamConfig,
     "lookahead": LookaheadConfig,
+    "tot": TotConfig,
+    "rest_mcts": RestMctsConfig,
     "best_of_n": BestOfNConfig,
     "self_consistency": SelfConsistencyConfig,
     "greedy": GreedyConfig,

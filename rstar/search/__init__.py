@@ -10,6 +10,8 @@ from rstar.search.greedy import greedy
 from rstar.search.mcts import mcts
 from rstar.search.mutual import mutual
 from rstar.search.qstar import qstar
+from rstar.search.rest_mcts import rest_mcts
+from rstar.search.tot import tot
 
 STRATEGIES: dict[str, Callable[..., Any]] = {
     "mcts": mcts,
@@ -17,6 +19,8 @@ STRATEGIES: dict[str, Callable[..., Any]] = {
     "mutual": mutual,
     "beam": beam,
     "lookahead": lookahead,
+    "tot": tot,
+    "rest_mcts": rest_mcts,
     "best_of_n": best_of_n,
     "self_consistency": self_consistency,
     "greedy": greedy,

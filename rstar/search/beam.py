@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from rstar.config.search import BeamConfig, LookaheadConfig
+from rstar.config.search import BeamConfig, LookaheadConfig, TotConfig
 from rstar.core.problem import Problem
 from rstar.core.tree import ROOT, Terminal, Tree
 from rstar.search.calls import Search, Seeds, together
-from rstar.search.expand import Sample, expand
+from rstar.search.expand import Sample, expand, follow
 from rstar.search.reward import judge, worth
 from rstar.text.prompts import Prompts
 
@@ -35,19 +35,11 @@ def lookahead(problem: Problem, prompts: Prompts, cfg: LookaheadConfig, seeds: S
     """
     tree = Tree(problem)
     greedy = Sample(1, 0.0, 1.0, cfg.max_tokens, cfg.max_depth)
-    following: dict[int, int] = {}
-
-    def ahead(at: int) -> Search[int]:
-        for _ in range(cfg.steps):
-            if at not in following and tree.nodes[at].terminal is None:
-                yield from expand(tree, at, prompts, greedy, seeds)
-                if tree.nodes[at].children:
-                    following[at] = tree.nodes[at].children[0]
-            at = following.get(at, at)
-        return at
+    known: dict[int, int] = {}
 
     def scored(ids: list[int]) -> Search[list[float]]:
-        ends = yield from together([ahead(i) for i in ids])
+        paths = yield from together([follow(tree, i, cfg.steps, prompts, greedy, seeds, known) for i in ids])
+        ends = [path[-1] if path else i for i, path in zip(ids, paths, strict=True)]
         yield from judge(tree, ends, prompts, cfg.value)
         return [worth(tree.nodes[i]) for i in ends]
 
@@ -79,6 +71,6 @@ def levels(tree: Tree, prompts: Prompts, sample: Sample, width: int, seeds: Seed
     tree.rollouts = 1
 
 
-def sampling(cfg: BeamConfig | LookaheadConfig) -> Sample:
+def sampling(cfg: BeamConfig | LookaheadConfig | TotConfig) -> Sample:
     """How candidates of a kept step are sampled."""
     return Sample(cfg.branching, cfg.temperature, cfg.top_p, cfg.max_tokens, cfg.max_depth)

@@ -70,6 +70,25 @@ def grow(
     return born
 
 
+def follow(
+    tree: Tree, at: int, steps: int, prompts: Prompts, sample: Sample, seeds: Seeds, known: dict[int, int]
+) -> Search[list[int]]:
+    """The nodes that up to `steps` further steps, one at a time, lead through from `at`.
+
+    `known` remembers which step followed which node, so that none is sampled twice.
+    """
+    path = []
+    for _ in range(steps):
+        if at not in known and tree.nodes[at].terminal is None:
+            born = yield from expand(tree, at, prompts, sample, seeds)
+            known.update((at, child) for child in born[:1])
+        if at not in known:
+            break
+        at = known[at]
+        path.append(at)
+    return path
+
+
 def _run(tree: Tree, at: int, born: list[int], prompts: Prompts) -> Search[None]:
     """Read the newborn as steps and execute those that are code."""
     grammar = prompts.grammar

@@ -44,10 +44,20 @@ def judge(tree: Tree, ids: list[int], prompts: Prompts, role: str | None) -> Sea
     What is already settled stays as it is, so that a node may be handed in again; one that has become a terminal since
     is backed up now. With no role nothing is scored.
     """
-    ids = [i for i in ids if tree.is_open(i) and (tree.nodes[i].terminal or tree.nodes[i].score is None)]
+    ids = unsettled(tree, ids)
     if role is not None:
-        yield from score_nodes(tree, [i for i in ids if _unscored(tree.nodes[i])], prompts, role)
+        yield from score_nodes(tree, unscored(tree, ids), prompts, role)
     yield from settle(tree, ids, prompts, None)
+
+
+def unsettled(tree: Tree, ids: list[int]) -> list[int]:
+    """Those that have no score yet, or have become terminals since."""
+    return [i for i in ids if tree.is_open(i) and (tree.nodes[i].terminal or tree.nodes[i].score is None)]
+
+
+def unscored(tree: Tree, ids: list[int]) -> list[int]:
+    """Those that a value model can still say something of: steps that failed are worth what they are worth."""
+    return [i for i in ids if tree.nodes[i].score is None and tree.nodes[i].terminal in (None, Terminal.ANSWERED)]
 
 
 def worth(node: Node) -> float:
@@ -80,7 +90,3 @@ def score_nodes(tree: Tree, ids: list[int], prompts: Prompts, role: str) -> Sear
     tree.cost.scored += len(ids)
     for i, value in zip(ids, scores, strict=True):
         tree.nodes[i].score = value
-
-
-def _unscored(node: Node) -> bool:
-    return node.score is None and node.terminal in (None, Terminal.ANSWERED)

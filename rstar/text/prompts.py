@@ -44,6 +44,14 @@ class Prompts:
         """An instruction to put the problem in other words; a model that knows only solutions cannot follow it."""
         return _template("rephrase.jinja").render(problem=problem.text)
 
+    def judge(self, problem: Problem, solution: str) -> str:
+        """An instruction to say of a partial solution: sure, likely or impossible (tree of thoughts)."""
+        return _template("judge.jinja").render(problem=problem.text, solution=solution)
+
+    def critic(self, problem: Problem, solution: str) -> str:
+        """An instruction to say whether a partial solution is to continue or to end (ReST-MCTS*)."""
+        return _template("critic.jinja").render(problem=problem.text, solution=solution)
+
     def value(self, problem: Problem) -> str:
         """The prompt a value model reads: always the fine-tuned format."""
         return self.grammar.prompt(problem.text)

@@ -15,7 +15,9 @@ from rstar.config.search import (
     MctsConfig,
     MutualConfig,
     QstarConfig,
+    RestMctsConfig,
     SelfConsistencyConfig,
+    TotConfig,
 )
 from rstar.core.problem import Problem
 from rstar.core.tree import Action, Tree
@@ -61,6 +63,8 @@ SMALL = MctsConfig(rollouts=5, candidates=4, max_depth=6)
 QSTAR = QstarConfig(expansions=9, candidates=4, max_depth=6)
 BEAM = BeamConfig(width=2, branching=3, max_depth=6)
 LOOKAHEAD = LookaheadConfig(width=2, branching=2, steps=2, max_depth=6)
+TOT = TotConfig(width=2, branching=2, max_depth=5)
+REST = RestMctsConfig(iterations=8, candidates=3, max_depth=6, value="ppm")
 TWO_SENTENCES = "Count to number 2. Which number is it?"
 """What can be said in another order."""
 MUTUAL = MutualConfig(rollouts=6, steps=3, subquestions=2, depth=4, max_depth=7, discriminated=6)
@@ -91,6 +95,17 @@ CASES = {
     "beam-boxed-hidden": Case(BEAM.model_copy(update={"width": 3, "branching": 2}), BOXED, hidden=True),
     "lookahead": Case(LOOKAHEAD),
     "lookahead-boxed-hidden": Case(LOOKAHEAD.model_copy(update={"steps": 1}), BOXED, hidden=True),
+    "tot-bfs": Case(TOT),
+    "tot-bfs-value-hidden": Case(TOT.model_copy(update={"judge": "value"}), BOXED, hidden=True),
+    "tot-dfs": Case(TOT.model_copy(update={"order": "dfs", "expansions": 8}), hidden=True),
+    "tot-dfs-value": Case(
+        TOT.model_copy(update={"order": "dfs", "expansions": 5, "threshold": 0.0, "judge": "value"}), BOXED_OBSERVED
+    ),
+    "rest_mcts": Case(REST),
+    "rest_mcts-critic-hidden": Case(REST.model_copy(update={"critic": True, "value": "rest_mcts"}), hidden=True),
+    "rest_mcts-reward": Case(
+        REST.model_copy(update={"process": "reward", "simulation": 0, "threshold": 1.0}), BOXED, hidden=True
+    ),
     "best_of_n": Case(BestOfNConfig(n=6, max_depth=5)),
     "best_of_n-prm-hidden": Case(
         BestOfNConfig(n=6, max_depth=6, value="prm", steps="product"), BOXED, hidden=True, style="instruct"
@@ -125,6 +140,9 @@ GOLDEN = {
     "qstar-prm": Case(QstarConfig(expansions=8, candidates=3, max_depth=4, g="prm"), world=_GOLDEN_WORLD),
     "beam": Case(BeamConfig(width=2, branching=3, max_depth=4), world=_GOLDEN_WORLD),
     "lookahead": Case(LookaheadConfig(width=2, branching=2, max_depth=4), hidden=True, world=_GOLDEN_WORLD),
+    "tot-bfs": Case(TOT, world=_GOLDEN_WORLD),
+    "tot-dfs": Case(TOT.model_copy(update={"order": "dfs"}), hidden=True, world=_GOLDEN_WORLD),
+    "rest_mcts": Case(REST.model_copy(update={"critic": True, "iterations": 5}), world=_GOLDEN_WORLD),
     "best_of_n": Case(BestOfNConfig(n=6, max_depth=5), hidden=True, world=_GOLDEN_WORLD),
     "self_consistency": Case(SelfConsistencyConfig(n=8, max_depth=5), world=_GOLDEN_WORLD),
     "mutual": Case(

@@ -10,6 +10,8 @@ from rstar.core.verdict import Judgement, Verdict
 from rstar.engine.scripted import ScriptedWorld
 from rstar.search.calls import Call, Completion, Execute, Generate, Reply, Score, Search, Verify, drive
 
+OPINIONS = ("Sure.", "likely", "impossible", "no idea")
+
 
 @dataclass(frozen=True)
 class RoughWorld:
@@ -29,6 +31,10 @@ class RoughWorld:
             case Generate(prompt=prompt):
                 if self._unit("silent", prompt) < self.silent:
                     return []
+                if prompt.endswith("Verdict:"):
+                    words = [f" {w}" for w in (("continue", "end") if "continue:" in prompt else OPINIONS)]
+                    said = [int(self._unit(prompt, str(call.seed + i)) * len(words)) for i in range(call.n)]
+                    return [Completion(words[i], 2) for i in said]
                 return [replace(r, logprob=round(-5 * self._unit("logprob", prompt, r.text), 6)) for r in replies]
             case Execute(state=state, codes=codes):
                 slow = StepResult(Status.TIMEOUT_CPU, error="5 s of CPU time are used up")
