@@ -86,7 +86,7 @@ def page(title: str, about: str, rows: Sequence[Row], tests: Sequence[dict[str, 
     parts.append(
         f"Of {len(tests)} pairs of rows, {len(like)} are at like budgets (policy tokens within a factor of {LIKE:g});"
         f" {len(told)} of these differ at p < {LEVEL:g} (McNemar's exact test; chance alone would give about"
-        f" {LEVEL * len(like):.1f})" + (":\n" if told else ".\n")
+        f" {round(LEVEL * len(like) + 1e-9, 1)})" + (":\n" if told else ".\n")
     )
     if told:
         parts.append(
