@@ -87,7 +87,7 @@ def suite(source: str) -> Suite:
     if not claims:
         raise ValueError("there is no assertion in it")
     own = set() if _needs_program(setup) else _bound(setup)
-    modules = {n.value.id for n in ast.walk(ast.Module(list(claims), [])) if _is_module(n)} - own
+    modules = _modules(claims) - own
     cut = [_Cut(number, own | modules).test(line) for number, line in enumerate(claims)]
     imports = "".join(f"import {name}\n" for name in sorted(modules))
     text = ast.unparse(setup)
@@ -165,9 +165,7 @@ def _needs_program(setup: ast.Module) -> bool:
     return bool(_loaded(setup) - _bound(setup) - _BUILTIN)
 
 
-def _is_module(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id in sys.stdlib_module_names
-    )
+def _modules(claims: list[ast.Assert]) -> set[str]:
+    """Modules of the standard library that assertions use by name."""
+    bases = [n.value for line in claims for n in ast.walk(line) if isinstance(n, ast.Attribute)]
+    return {base.id for base in bases if isinstance(base, ast.Name)} & sys.stdlib_module_names

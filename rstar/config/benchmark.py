@@ -25,6 +25,8 @@ class BenchmarkConfig(Config):
     """Column with the text, or several that are joined by a blank."""
     answer: str
     """Column with the reference: text, a number, yes or no as a truth value, or a list (of answers, or of tests)."""
+    setup: str | None = None
+    """Column with code that runs before a program's tests, if there is one."""
     answer_after: str | None = Field(None, min_length=1)
     """The answer is what stands behind the last of these marks (`####` in GSM8K)."""
     level: str | None = None

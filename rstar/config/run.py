@@ -107,6 +107,8 @@ class GradingConfig(Config):
 
     mode: Literal["strict", "compat"] = "strict"
     timeout_s: float = Field(2.0, gt=0)
+    shown_tests: int = Field(1, ge=0)
+    """Tests of a code problem that its text shows, the first ones; the others are for grading alone."""
 
 
 def _role(name: str) -> str:
@@ -180,6 +182,8 @@ class RunConfig(Config):
     """Of searches, training and drawn problems. (Training seeds are made from it and must fit into 32 bits.)"""
     problems: ProblemsConfig = WordsProblemsConfig()
     bootstrap: BootstrapConfig = TeacherConfig()
+    task: Literal["math", "code", "yesno"] = "math"
+    """What solutions answer with: a value, the program that their steps are (checked by tests), or yes or no."""
     grammar: GrammarConfig = GrammarConfig()
     model: ModelConfig = TinyModelConfig()
     search: dict[str, Any] = {}

@@ -4,29 +4,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rstar.answers.program import suite
 from rstar.config.benchmark import BenchmarkConfig
 from rstar.config.load import load
 from rstar.core.problem import Problem
 from rstar.data.jsonl import read_problems
+from rstar.data.tasks import with_tests
 from rstar.errors import InputError
+from rstar.text.grammar import Task
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "benchmarks"
 FOLDERS = (Path("configs/benchmarks"), SHIPPED)
 """Where a benchmark is looked for by name: here, and beside the code."""
 
 
-def read(source: str) -> tuple[list[Problem], str | None]:
+def read(source: str, task: Task = "math", shown_tests: int = 1) -> tuple[list[Problem], str | None]:
     """The problems of a JSONL file, of a benchmark's YAML file, or of a benchmark by name; and, of a benchmark, its
     task. Raises InputError on whatever is wrong with them."""
     path = Path(source)
     if path.suffix in (".yaml", ".yml"):
-        return _benchmark(path)
+        return _benchmark(path, shown_tests)
     if path.suffix or path.exists() or len(path.parts) > 1:
-        return read_problems(path), None
+        return read_problems(path, task, shown_tests), None
     found = next((file for folder in FOLDERS if (file := folder / f"{source}.yaml").is_file()), None)
     if found is None:
         raise InputError(f"--problems: {source!r} is neither a file nor a benchmark ({', '.join(names())})")
-    return _benchmark(found)
+    return _benchmark(found, shown_tests)
 
 
 def names() -> list[str]:
@@ -34,12 +37,12 @@ def names() -> list[str]:
     return sorted({path.stem for folder in FOLDERS for path in folder.glob("*.yaml")})
 
 
-def _benchmark(path: Path) -> tuple[list[Problem], str]:
+def _benchmark(path: Path, shown_tests: int) -> tuple[list[Problem], str]:
     cfg = load(BenchmarkConfig, [path])
-    return problems(cfg, _rows(cfg, path), path), cfg.task
+    return problems(cfg, _rows(cfg, path), path, shown_tests), cfg.task
 
 
-def problems(cfg: BenchmarkConfig, rows: Iterator[dict[str, Any]], where: Path) -> list[Problem]:
+def problems(cfg: BenchmarkConfig, rows: Iterator[dict[str, Any]], where: Path, shown_tests: int = 1) -> list[Problem]:
     """Rows as problems. Raises InputError on a missing column or value, and on an id that stands twice."""
     found: list[Problem] = []
     seen: dict[str, int] = {}
@@ -61,10 +64,22 @@ def problems(cfg: BenchmarkConfig, rows: Iterator[dict[str, Any]], where: Path) 
         if name in seen:
             raise InputError(f"{where}, row {number}, field 'id': {name!r} stands in row {seen[name]} already")
         seen[name] = number
-        found.append(Problem(name, " ".join(texts), answer.strip(), level))
+        text, answer = " ".join(texts), answer.strip()
+        if cfg.task == "code":
+            answer = "\n".join(filter(None, [cfg.setup and _text(where, number, row, cfg.setup, "setup"), answer]))
+            text = _with_tests(where, number, text, answer, shown_tests)
+        found.append(Problem(name, text, answer, level))
     if not found:
         raise InputError(f"{where}: {cfg.hub} holds no problem")
     return found
+
+
+def _with_tests(where: Path, number: int, text: str, tests: str, shown_tests: int) -> str:
+    try:
+        suite(tests)
+    except ValueError as error:
+        raise InputError(f"{where}, row {number}, field 'answer': {error}") from error
+    return with_tests(text, tests, shown_tests)
 
 
 def _text(where: Path, number: int, row: dict[str, Any], column: str, field: str, between: str = ", ") -> str:

@@ -6,29 +6,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from rstar.core.problem import Demonstration, Problem
+from rstar.data.tasks import ROWS, WORKED_ROWS, demonstration
 from rstar.errors import InputError
+from rstar.text.grammar import Task
 
 Row = TypeVar("Row", bound=BaseModel)
-
-
-class ProblemRow(BaseModel):
-    """A line of a problem file, in any of the usual public forms; fields that are not known are ignored."""
-
-    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
-
-    id: str = Field(min_length=1, validation_alias=AliasChoices("id", "unique_id", "task_id", "index", "idx"))
-    problem: str = Field(min_length=1, validation_alias=AliasChoices("problem", "question"))
-    answer: str = Field(min_length=1)
-    level: str | None = None
-
-
-class DemonstrationRow(ProblemRow):
-    """A line of a demonstration file: a problem with its worked steps."""
-
-    steps: list[str] = Field(min_length=1)
 
 
 def rows(path: Path, kind: type[Row]) -> Iterator[tuple[int, Row]]:
@@ -84,26 +69,28 @@ def _is_utf8(text: str) -> bool:
     return not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
-def read_problems(path: Path) -> list[Problem]:
-    """All problems of a file. Raises InputError on an empty file, a wrong line or an id that stands twice."""
+def read_problems(path: Path, task: Task = "math", shown_tests: int = 1) -> list[Problem]:
+    """All problems of a file. Raises InputError on an empty file, a wrong line or an id that stands twice.
+
+    The text of a code problem shows the first `shown_tests` of its tests.
+    """
     found: list[Problem] = []
     seen: dict[str, int] = {}
-    for number, row in rows(path, ProblemRow):
+    for number, row in rows(path, ROWS[task]):
         _once(path, seen, row.id, number)
-        found.append(Problem(row.id, row.problem, row.answer, row.level))
+        found.append(row.posed(shown_tests))
     if not found:
         raise InputError(f"{path}: holds no problem")
     return found
 
 
-def read_demonstrations(path: Path) -> list[Demonstration]:
+def read_demonstrations(path: Path, task: Task = "math", shown_tests: int = 1) -> list[Demonstration]:
     """All demonstrations of a file. Raises InputError as `read_problems` does."""
     found: list[Demonstration] = []
     seen: dict[str, int] = {}
-    for number, row in rows(path, DemonstrationRow):
+    for number, row in rows(path, WORKED_ROWS[task]):
         _once(path, seen, row.id, number)
-        problem = Problem(row.id, row.problem, row.answer, row.level)
-        found.append(Demonstration(problem, tuple(row.steps)))
+        found.append(demonstration(row, shown_tests))
     if not found:
         raise InputError(f"{path}: holds no demonstration")
     return found

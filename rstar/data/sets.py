@@ -28,7 +28,7 @@ class ProblemSets:
 
 def make(cfg: RunConfig) -> ProblemSets:
     """Draw or read all problems of a run. Raises InputError or ConfigError on what is wrong with them."""
-    if cfg.grammar.answer == "boxed" and not isinstance(cfg.bootstrap, ModelBootstrapConfig):
+    if cfg.grammar.answer == "boxed" and cfg.task != "code" and not isinstance(cfg.bootstrap, ModelBootstrapConfig):
         raise ConfigError("grammar.answer: a teacher or demonstrations write no box behind their code; use `printed`")
     match cfg.problems:
         case WordsProblemsConfig():
@@ -57,8 +57,8 @@ def _words(cfg: RunConfig, source: WordsProblemsConfig) -> ProblemSets:
 
 
 def _files(cfg: RunConfig, source: FileProblemsConfig) -> ProblemSets:
-    train = read_problems(source.train)[: source.limit]
-    test = read_problems(source.test)[: source.test_limit]
+    train = read_problems(source.train, cfg.task, cfg.grading.shown_tests)[: source.limit]
+    test = read_problems(source.test, cfg.task, cfg.grading.shown_tests)[: source.test_limit]
     match cfg.bootstrap:
         case TeacherConfig():
             raise ConfigError("bootstrap.kind: `teacher` knows WORDS only; give demonstrations or a model")
@@ -69,7 +69,7 @@ def _files(cfg: RunConfig, source: FileProblemsConfig) -> ProblemSets:
 
 
 def _demonstrations(cfg: RunConfig, given: DemonstrationsConfig) -> list[Demonstration]:
-    every = read_demonstrations(given.demonstrations)
+    every = read_demonstrations(given.demonstrations, cfg.task, cfg.grading.shown_tests)
     for number, demonstration in enumerate(every, start=1):
         wrong = demonstrator.check(demonstration)
         if wrong:

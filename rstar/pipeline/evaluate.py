@@ -13,7 +13,7 @@ from rstar.core.problem import Problem
 from rstar.core.tree import Cost, Tree
 from rstar.evaluate.answer import choose, vote
 from rstar.evaluate.metrics import Rate, at_k, by_level, endings, pair_accuracy, total
-from rstar.pipeline.prepare import content, paths_of, problems, required
+from rstar.pipeline.prepare import content, paths_of, problems, required, task_recipe
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.search import Models, Pass, grammar_of, search_stage
 from rstar.store.layout import ANSWERS, CHECKPOINT, REPORT, TREES
@@ -106,6 +106,7 @@ def shared_recipe(cfg: RunConfig) -> dict[str, Any]:
         "sandbox": cfg.sandbox.recipe(),
         "grading": cfg.grading.mode,
         "dtype": cfg.model.dtype,
+        **task_recipe(cfg),
     }
 
 

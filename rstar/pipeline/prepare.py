@@ -28,7 +28,8 @@ def problems(cfg: RunConfig) -> tuple[sets.ProblemSets, Manifest]:
     sources = {"problems": cfg.problems, "bootstrap": cfg.bootstrap}
     found = read(folder)
     known = found.recipe if found is not None and found.status == "complete" else None
-    recipe = {name: _described(name, source, known) for name, source in sources.items()} | {"seed": cfg.seed}
+    described = {name: _described(name, source, known) for name, source in sources.items()}
+    recipe = {**described, "seed": cfg.seed, **task_recipe(cfg)}
     # What is wrong with the problems is found before anything is written.
     made = sets.make(cfg) if known is None else None
     with stage(folder, "problems", recipe, {}) as it:
@@ -66,6 +67,11 @@ def base(cfg: RunConfig) -> Manifest:
             prepare(cfg.model, corpus(made), cfg.seed, folder / CHECKPOINT)
             it.finish(checkpoint_files(folder), {}, _since(started))
         return it.manifest
+
+
+def task_recipe(cfg: RunConfig) -> dict[str, Any]:
+    """What a task other than mathematics adds to a recipe."""
+    return {} if cfg.task == "math" else {"task": cfg.task, "shown_tests": cfg.grading.shown_tests}
 
 
 def required(folder: Path) -> Manifest:

@@ -159,7 +159,7 @@ def _bootstrap(cfg: RunConfig) -> tuple[Models, Prompts]:
         case TeacherConfig(noise=noise):
             return Models({"policy": Teacher(noise)}), Prompts(grammar)
         case ModelBootstrapConfig() as given:
-            examples = tuple(read_demonstrations(given.examples)[: given.count])
+            examples = tuple(read_demonstrations(given.examples, cfg.task, cfg.grading.shown_tests)[: given.count])
             return Models({"policy": Path(given.path)}, dtype=given.dtype), Prompts(grammar, "instruct", examples)
         case given:
             return Models({"policy": Demonstrator(made.bootstrap, given.noise)}), Prompts(grammar)

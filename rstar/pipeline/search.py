@@ -18,8 +18,9 @@ from rstar.config.search import AnySearch
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
 from rstar.engine.driver import Driver, Lane
-from rstar.engine.lanes import grader_lane, sandbox_lane, teacher_lane
+from rstar.engine.lanes import sandbox_lane, teacher_lane
 from rstar.engine.ledger import Ledger
+from rstar.engine.verifiers import verifier
 from rstar.errors import StageFailed
 from rstar.pipeline.progress import Progress
 from rstar.sandbox import Sandbox
@@ -64,7 +65,7 @@ class Pass:
 
 
 def grammar_of(cfg: RunConfig) -> Grammar:
-    return Grammar(cfg.grammar.observe, cfg.grammar.answer)
+    return Grammar(cfg.grammar.observe, cfg.grammar.answer, cfg.task)
 
 
 @asynccontextmanager
@@ -78,7 +79,7 @@ async def world(
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox(cfg.sandbox))
         grader = await stack.enter_async_context(Grader(cfg.grading.mode, timeout_s=cfg.grading.timeout_s))
-        lanes = {"execute": sandbox_lane(sandbox), "verify": grader_lane(grader)}
+        lanes = {"execute": sandbox_lane(sandbox), "verify": verifier(cfg.task, grader, sandbox)}
         yield lanes | _model_lanes(cfg, models, ledger), sandbox
 
 

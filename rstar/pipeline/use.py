@@ -69,7 +69,7 @@ class Asked:
         if self.source is None:
             found, task = problems(cfg)[0].test, None
         else:
-            found, task = benchmarks.read(self.source)
+            found, task = benchmarks.read(self.source, cfg.task, cfg.grading.shown_tests)
         own = grammar_of(cfg).task
         if task is not None and task != own:
             raise InputError(f"--problems: {self.source} is a benchmark of the task {task!r}, and the run's is {own!r}")

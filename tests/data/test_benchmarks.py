@@ -31,7 +31,7 @@ ROWS: dict[str, tuple[dict[str, Any], Problem]] = {
     ),
     "mbpp": (
         {"task_id": 11, "text": "P", "code": "…", "test_list": ["assert f(1)", "assert f(2)"], "test_setup_code": ""},
-        Problem("11", "P", "assert f(1)\nassert f(2)"),
+        Problem("11", "P\nYour code should pass:\nassert f(1)", "assert f(1)\nassert f(2)"),
     ),
     "olympiadbench": (
         {"id": 1606, "question": "P", "solution": ["S"], "final_answer": ["2", "3"], "subfield": "Algebra"},
