@@ -33,7 +33,7 @@ Line(Point(0, 0), Point(1, 1)).intersection(Line(Point(0, 1), Point(1, 0))); Eq(
 Piecewise((x, x > 0), (0, True))
 Interval(0, 1).union(Interval(2, 3)); FiniteSet(1, 2) & FiniteSet(2, 3); sympify("x**2 + 1"); latex(x**2/2)
 str(x**2 + y)
-Function("f")(x).diff(x); lambdify(x, x**2)(3); Symbol("a") + 1; (x**2 + 1).subs(x, 3); pretty(x**2); Max(1, x)
+Function("f")(x).diff(x); Symbol("a") + 1; (x**2 + 1).subs(x, 3); pretty(x**2); Max(1, x)
 Min(x, y)
 minimum(x**2 + 2*x, x); maximum(-x**2, x)
 rsolve(Function("a")(n + 1) - 2*Function("a")(n), Function("a")(n), {Function("a")(0): 1})
