@@ -1,5 +1,6 @@
 """YAML files merged left to right, then dotted overrides; every error names the file and the field."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ def load(kind: type[Model], sources: Sequence[str | Path], under: dict[str, Any]
     """
     data: dict[str, Any] = under or {}
     texts = [str(source) for source in sources]
-    overrides = [text for text in texts if "=" in text and not Path(text).is_file()]
+    overrides = [text for text in texts if "=" in text and not os.path.isfile(text)]  # false for overlong names
     files = [text for text in texts if text not in overrides]
     for text in files:
         data = merge(data, _file(Path(text)))

@@ -9,12 +9,14 @@ import yaml
 from rstar.config import describe
 from rstar.config.load import load, validate
 from rstar.config.run import RunConfig
+from rstar.config.search import CONFIGS
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
 RUNS = [path for path in FILES if "name" in (yaml.safe_load(path.read_text(encoding="utf-8")) or {})]
 LAID_OVER = [path for path in FILES if path.parent.name == "models"]
 BENCHMARKS = [path for path in FILES if path.parent.name == "benchmarks"]
+PRESETS = [path for path in FILES if path.parent.name == "search"]
 COMPARISONS = [path for path in FILES if path.name.startswith("compare-")]
 NEEDED = {
     "word-problems": [
@@ -56,13 +58,27 @@ def test_a_model_is_laid_over_a_run(path):
     assert cfg.model.path == yaml.safe_load(path.read_text(encoding="utf-8"))["model"]["path"]
 
 
+@pytest.mark.parametrize("path", PRESETS, ids=name)
+def test_a_preset_is_a_search_and_may_stand_in_a_run(path):
+    cfg = load(CONFIGS[path.stem], [path])
+    assert cfg.kind == path.stem
+    inside = load(
+        RunConfig, [ROOT / "configs" / "tiny.yaml", f"evaluate.search={orjson.dumps(cfg.model_dump()).decode()}"]
+    )
+    assert inside.evaluate.search == cfg
+
+
+def test_every_strategy_has_a_preset():
+    assert {path.stem for path in PRESETS} == set(CONFIGS) - {"custom"}
+
+
 def test_every_other_shipped_file_is_included_somewhere():
     included = {
         (path.parent / other).resolve()
         for path in FILES
         for other in yaml.safe_load(path.read_text()).get("include", [])
     }
-    others = {path.resolve() for path in (*RUNS, *LAID_OVER, *BENCHMARKS, *COMPARISONS)}
+    others = {path.resolve() for path in (*RUNS, *LAID_OVER, *BENCHMARKS, *COMPARISONS, *PRESETS)}
     assert {path.resolve() for path in FILES} == others | included
     assert len(RUNS) >= 5
 
