@@ -8,13 +8,15 @@ from typing import Any
 import orjson
 
 from rstar.config.run import RunConfig
-from rstar.config.search import AnySearch, GreedyConfig
+from rstar.config.search import AnySearch, GreedyConfig, MctsConfig
 from rstar.core.problem import Problem
 from rstar.core.tree import Cost, Tree
+from rstar.errors import ConfigError
 from rstar.evaluate.answer import choose, vote
 from rstar.evaluate.metrics import Rate, at_k, by_level, endings, pair_accuracy, total
 from rstar.pipeline.prepare import content, paths_of, problems, required, task_recipe
 from rstar.pipeline.progress import Progress
+from rstar.pipeline.roles import value_roles
 from rstar.pipeline.search import Models, Pass, grammar_of, search_stage
 from rstar.store.layout import ANSWERS, CHECKPOINT, REPORT, TREES
 from rstar.store.manifest import Manifest, stage, write_atomic
@@ -32,20 +34,37 @@ def greedy_stage(cfg: RunConfig, number: int, model: Path, folder: Path, label: 
 
 
 def guided_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest | None:
-    """Search of held-out problems with the round's policy and PPM, the reference hidden."""
-    how = cfg.evaluate.search
-    if how is None:
+    """Search of held-out problems with the round's policy and value models, the reference hidden."""
+    guide = guide_of(cfg, number)
+    if guide is None:
         return None
+    how, needed = guide
     paths = paths_of(cfg).round(number)
-    models = {"policy": paths.policy}
-    if cfg.rounds[number - 1].ppm is not None:
-        models["ppm"] = paths.ppm
-    else:
-        how = how.model_copy(update={"annotation": "terminal"})
+    models = {"policy": paths.policy, **{role: paths.value(role) for role in needed}}
     made, manifest = problems(cfg)
     asked = first_of_each_level(made.test, cfg.evaluate.search_problems)
     label = f"round {number} search of held-out problems"
     return evaluation(cfg, how, asked, content(manifest), models, paths.eval_search, label, progress)
+
+
+def guide_of(cfg: RunConfig, number: int) -> tuple[AnySearch, list[str]] | None:
+    """How round `number` searches held-out problems, and the roles of the value models that this asks.
+
+    MCTS goes without the PPM where the round has none. Raises ConfigError when another model is missing.
+    """
+    how = cfg.evaluate.search
+    if how is None:
+        return None
+    roles = cfg.rounds[number - 1].roles
+    if isinstance(how, MctsConfig) and how.value == "ppm" and "ppm" not in roles:
+        how = how.model_copy(update={"annotation": "terminal"})
+    needed = value_roles(cfg, how)
+    if missing := [role for role in needed if role not in roles]:
+        raise ConfigError(
+            f"evaluate.search: {how.kind} asks the value model {missing[0]!r}, which round {number} does not train"
+            f" (it would stand under rounds.{number - 1}.values)"
+        )
+    return how, needed
 
 
 def first_of_each_level(items: list[Problem], count: int | None) -> list[Problem]:

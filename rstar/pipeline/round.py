@@ -16,7 +16,7 @@ from rstar.data.jsonl import read_demonstrations
 from rstar.data.words import Teacher
 from rstar.errors import ConfigError, InputError, RecipeDrift
 from rstar.evaluate.report import table
-from rstar.pipeline.evaluate import greedy_stage, guided_stage, report_stage, shared_recipe
+from rstar.pipeline.evaluate import greedy_stage, guide_of, guided_stage, report_stage, shared_recipe
 from rstar.pipeline.inspect import stored_config
 from rstar.pipeline.prepare import base, content, paths_of, problems, required, searched
 from rstar.pipeline.progress import Progress, silent
@@ -58,6 +58,8 @@ def start(cfg: RunConfig, number: int) -> None:
     """
     if not 1 <= number <= len(cfg.rounds):
         raise ConfigError(f"round {number}: the config has rounds 1 to {len(cfg.rounds)}")
+    for n in range(1, len(cfg.rounds) + 1):
+        guide_of(cfg, n)
     paths = paths_of(cfg)
     resolved = cfg.model_dump(mode="json")
     changed = list(_drifted(cfg))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,16 @@ from rstar.config.search import CONFIGS, AnySearch
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
 from rstar.data import benchmarks
-from rstar.engine.driver import Driver, lane_name
+from rstar.engine.driver import Driver
 from rstar.engine.ledger import Ledger
-from rstar.engine.scripted import ScriptedWorld
-from rstar.errors import ConfigError, InputError, RolloutError, StageFailed
+from rstar.errors import ConfigError, InputError, StageFailed
 from rstar.evaluate.answer import choose
 from rstar.pipeline.evaluate import evaluation, first_of_each_level, loaded
 from rstar.pipeline.prepare import paths_of, problems
 from rstar.pipeline.progress import Progress
+from rstar.pipeline.roles import lanes_of
 from rstar.pipeline.search import Pass, grammar_of, world
 from rstar.pipeline.watch import Listener, watched
-from rstar.search.calls import Call, Reply, drive
 from rstar.store import manifest
 from rstar.store.fingerprint import fingerprint
 from rstar.store.layout import ANSWERS, RoundPaths
@@ -230,25 +229,3 @@ def needed_of(cfg: RunConfig, number: int, how: AnySearch, models: dict[str, Pat
         if call == "score":
             needed[role] = models[role]
     return needed
-
-
-def lanes_of(cfg: RunConfig, how: AnySearch) -> set[str]:
-    """The lanes that a strategy asks, found by letting it search a few problems of a scripted world."""
-    heard: set[str] = set()
-
-    def world(scripted: ScriptedWorld) -> Callable[[Call], Reply]:
-        def answer(call: Call) -> Reply:
-            heard.add(lane_name(call))
-            return scripted(call)
-
-        return answer
-
-    one = Pass(how, Prompts(grammar_of(cfg)), hidden=True)
-    for seed in range(3):
-        try:
-            drive(
-                one.search(Problem("probe", "What is asked?"), seed), world(ScriptedWorld(seed, failing=0, ending=0.6))
-            )
-        except RolloutError:
-            continue  # what it asked until then still counts
-    return heard
