@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 
 from rstar.config.search import BeamConfig, LookaheadConfig, TotConfig
 from rstar.core.problem import Problem
 from rstar.core.tree import ROOT, Terminal, Tree
 from rstar.search.calls import Search, Seeds, together
-from rstar.search.expand import Sample, expand, follow
+from rstar.search.expand import Sample, expand, follow, reopen
 from rstar.search.reward import judge, worth
 from rstar.text.prompts import Prompts
 
@@ -39,8 +40,10 @@ def lookahead(problem: Problem, prompts: Prompts, cfg: LookaheadConfig, seeds: S
 
     def scored(ids: list[int]) -> Search[list[float]]:
         paths = yield from together([follow(tree, i, cfg.steps, prompts, greedy, seeds, known) for i in ids])
-        ends = [path[-1] if path else i for i, path in zip(ids, paths, strict=True)]
+        passed = [[i, *path] for i, path in zip(ids, paths, strict=True)]
+        ends = [path[-1] for path in passed]
         yield from judge(tree, ends, prompts, cfg.value)
+        reopen(tree, chain.from_iterable(passed))
         return [worth(tree.nodes[i]) for i in ends]
 
     yield from levels(tree, prompts, sampling(cfg), cfg.width, seeds, scored)

@@ -8,7 +8,7 @@ from rstar.core.problem import Problem
 from rstar.core.tree import ROOT, Terminal, Tree
 from rstar.search.calls import Search, Seeds, together
 from rstar.search.expand import Sample, grow, propose
-from rstar.search.reward import judge, score_nodes
+from rstar.search.reward import judge, score_nodes, settle
 from rstar.text.prompts import Prompts
 
 
@@ -25,7 +25,7 @@ def best_of_n(problem: Problem, prompts: Prompts, cfg: BestOfNConfig, seeds: See
     yield from score_nodes(tree, scored, prompts, cfg.value)
     for leaf in answered:
         tree.nodes[leaf].score = solution_score([tree.nodes[i].score or 0.0 for i in tree.path(leaf)], cfg.steps)
-    yield from judge(tree, ends, prompts, None)
+    yield from settle(tree, sorted({*scored, *ends}), prompts, None)
     return tree
 
 

@@ -1,11 +1,11 @@
 """Growing one node by executed steps: the move that every strategy shares."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rstar.answers.extract import extract
 from rstar.core.execution import TIMEOUTS, Status, StepResult
-from rstar.core.tree import Terminal, Tree
+from rstar.core.tree import ROOT, Terminal, Tree
 from rstar.errors import RolloutError
 from rstar.search.calls import Completion, Generate, Search, Seeds, execute, generate
 from rstar.text.grammar import END_CODE, STOPS, Kind, Segment
@@ -87,6 +87,14 @@ def follow(
         at = known[at]
         path.append(at)
     return path
+
+
+def reopen(tree: Tree, ids: Iterable[int]) -> None:
+    """Nodes that were only looked ahead from are not exhausted, however that went: open them and all above them."""
+    for at in ids:
+        while at >= ROOT and tree.nodes[at].terminal is None:
+            tree.nodes[at].closed = False
+            at = tree.nodes[at].parent
 
 
 def _run(tree: Tree, at: int, born: list[int], prompts: Prompts) -> Search[None]:

@@ -9,7 +9,7 @@ from rstar.core.problem import Problem
 from rstar.core.tree import ROOT, Terminal, Tree
 from rstar.search.bandit import uct
 from rstar.search.calls import Generate, Search, Seeds, generate
-from rstar.search.expand import Sample, expand, follow
+from rstar.search.expand import Sample, expand, follow, reopen
 from rstar.search.reward import judge, worth
 from rstar.text.prompts import Prompts
 
@@ -54,8 +54,11 @@ def rest_mcts(problem: Problem, prompts: Prompts, cfg: RestMctsConfig, seeds: Se
                 best = max(alive, key=lambda i: value[i])
                 path = yield from follow(tree, best, cfg.simulation, prompts, greedy, seeds, known)
                 yield from valued([best, *path])
+                reopen(tree, [best, *path])
                 value[best] = simulated(value[best], [value[i] for i in path], cfg.alpha)
                 visits[best] += 1
+        if all(tree.nodes[i].closed for i in tree.nodes[at].children):
+            tree.close(at)  # also where nothing was new
         for i in (*reversed(tree.path(at)), ROOT):
             visits[i] += 1
             value[i] = average([(visits[child], value[child]) for child in tree.nodes[i].children], value[i])

@@ -20,7 +20,7 @@ from rstar.search.mutual import allowed, cut, mutual, question_first
 from rstar.text.grammar import END_CODE, Grammar, Kind, Segment, opening_comment
 from rstar.text.prompts import Prompts
 from tests.search.cases import BOXED, BOXED_OBSERVED, PRINTED, TWO_SENTENCES, Case, problems
-from tests.search.test_tree_properties import WORLDS
+from tests.search.generated import WORLDS
 from tests.search.worlds import logged, of_kind, printing
 
 GRAMMAR = Grammar(answer="printed")
