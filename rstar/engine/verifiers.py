@@ -23,7 +23,7 @@ def verifier(task: Task, grader: Grader, sandbox: Sandbox) -> Lane:
     """The lane for Verify calls of a task."""
     match task:
         case "code":
-            return tests_lane(sandbox)
+            return program_lane(sandbox)
         case "yesno":
             return yesno_lane()
         case "math":
@@ -40,7 +40,7 @@ def yesno_lane() -> Lane:
     return Lane(worker, max_batch=64)
 
 
-def tests_lane(sandbox: Sandbox) -> Lane:
+def program_lane(sandbox: Sandbox) -> Lane:
     """References that are tests, answers that are programs: right is what passes every test in the sandbox.
 
     A program that raises, exits, or runs into a limit is wrong; one whose values are no literals, and whatever the
