@@ -30,7 +30,7 @@ from rstar.answers.kinds import (
 )
 from rstar.answers.normalise import tidy
 from rstar.answers.read import read
-from rstar.answers.realset import NotASet, real_set, same_set
+from rstar.answers.realset import REALS, NotASet, real_set, same_set
 from rstar.answers.relations import same_relation
 from rstar.answers.same_leaf import (
     quantity_is_scalar,
@@ -204,6 +204,8 @@ def _as_sets(a: Answer, b: Answer, compat: bool) -> Sameness | None:
         ):
             return _excluded(left, right)
     try:
+        if any(isinstance(each, Relation) and each.ops == ("=",) for each in (a, b)):
+            raise NotASet("an equation")  # has no real solution, say, which is not what a false condition says
         left_set, right_set = real_set(a), real_set(b)
     except NotASet:
         if isinstance(a, Member) and isinstance(b, Member):
@@ -216,6 +218,8 @@ def _as_sets(a: Answer, b: Answer, compat: bool) -> Sameness | None:
         return Sameness(None, "set")
     if not same_set(left_set, right_set):
         return Sameness(False, "set")
+    if isinstance(a, Relation) and isinstance(b, Relation) and left_set.pieces in ((), (REALS,)):
+        return same_relation(a, b)  # both never hold, or always do
     if left_set.name and right_set.name and left_set.name != right_set.name:
         return Sameness(None, "name")
     return Sameness(True, "set")

@@ -17,15 +17,16 @@ _NEGATIVE = re.compile(r"\b(?:no|not|or|nor|but|instead|than|wrong|reject\w*|fal
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)$", re.MULTILINE)
 _MINERVA, _HOPE = "final answer is", "i hope"  # "The final answer is X. I hope it is correct."
 _PHRASE = re.compile(
-    r"(?:final answer\s*(?:is|:|=)"
+    r"(?:final answer\**\s*(?:is|:|=|\n)"
     r"|(?:the|our|my|so|therefore,?|thus,?|hence,?)\s+(?:correct\s+|required\s+)?answers?\s*(?:is|are|:|=)"
     r"|correct (?:option|choice)\s*(?:is\b|:)"
-    r"|answer\s*(?:is\b|are\b|:)|答案\s*(?:是|为|為|：|:))\s*[:：]?\s*",
+    r"|answer\**\s*(?:is\b|are\b|:)|#+ *\**answer\**\s*\n|答案\s*(?:是|为|為|：|:))\s*[:：]?\s*",
     re.IGNORECASE,
 )
 _BARE_ANSWER = re.compile(r"^\s*(?:#+\s*)?\**answer\**\s*:?\s+", re.IGNORECASE)
 _MATHS = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$(.+?)(?<!\\)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE_END = re.compile(r"\.(?=\s|$)|。|\n|<\||(?<=[a-z])[!](?=\s|$)")
+_REASON = re.compile(r"[,;]?\s\(?(?:since|because|which)\b.*\Z", re.IGNORECASE | re.DOTALL)
 _CHAT_TAIL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id|end)\|?>.*\Z|<end_of_\w+>.*\Z", re.DOTALL)
 _PRELIMINARY = re.compile(r"^.{0,120}?\b(?:is|are|be|equals?|of)\s*:?\s*(?=[$\d\-+\\(\[{])", re.IGNORECASE | re.DOTALL)
 
@@ -161,11 +162,11 @@ def _first_clause(rest: str) -> str:
     rest = rest.strip().removeprefix("**").strip()
     formula = _MATHS.match(rest)
     if formula is not None:
-        after = _SENTENCE_END.split(rest[formula.end() :], maxsplit=1)[0].strip().strip("*")
+        after = _REASON.sub("", _SENTENCE_END.split(rest[formula.end() :], maxsplit=1)[0]).strip().strip("*")
         inner = next(group for group in formula.groups() if group is not None).strip()
         return f"{inner} {after}".strip() if after else inner
-    clause = _SENTENCE_END.split(rest, maxsplit=1)[0].strip()
-    return clause.strip("*").strip()
+    clause = _REASON.sub("", _SENTENCE_END.split(rest, maxsplit=1)[0])
+    return clause.strip().strip("*").strip()
 
 
 def _only_formula(text: str) -> str | None:

@@ -34,6 +34,7 @@ _MATRIX = re.compile(
     r"\\end\{\1?(?:matrix|array)\}\s*[)\]]?",
     re.DOTALL,
 )
+_CASES = re.compile(r"\\begin\{cases\}((?:(?!\\begin|\\text|\"|&(?!=)).)*)\\end\{cases\}", re.DOTALL)
 _NAMED_MATRIX = re.compile(r"([^=]*)=\s*([(\[]?\s*\\begin\b.*)", re.DOTALL)
 _ROW_END = re.compile(r"\\\\(?:\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm|in)\s*\])?|\\cr(?![A-Za-z])")
 _IN = re.compile(r"\s*([A-Za-z](?:_\{?\w+\}?)?)\s*\\in(?![A-Za-z])\s*(.+)", re.DOTALL)
@@ -111,6 +112,10 @@ def _unwrapped(text: str) -> str:
 def _matrix(text: str, depth: int) -> Answer | None:
     if "\\begin" not in text:
         return None
+    if (cases := _CASES.fullmatch(text)) is not None:
+        return _item(
+            ", ".join(row for row in _ROW_END.split(cases.group(1).replace("&=", "=")) if row.strip()), depth + 1
+        )
     if (named := _NAMED_MATRIX.fullmatch(text)) is not None and _is_name(named.group(1)):
         return Named(_name(named.group(1)), _item(named.group(2), depth + 1))
     match = _MATRIX.fullmatch(text)
@@ -305,7 +310,7 @@ def _equation(parts: list[str], depth: int) -> Answer:
             return Opaque(text, "chain")
         return Named(_name(left), _item(right, depth + 1))
     names = split.enclosed(left)
-    if names is not None and names[0] == "(" and "," in names[1]:
+    if names is not None and (names[0], names[2]) == ("(", ")") and "," in names[1]:
         keys = [key.strip() for key in split.cut(names[1], frozenset({","}))]
         values = _item(right, depth + 1)
         if all(_is_name(key) for key in keys):

@@ -21,14 +21,13 @@ _CHINESE = {char: number for number, char in enumerate("零一二三四五六七
 
 _SAME = {
     "no solution": "empty", "no solutions": "empty", "no real solution": "empty", "no real solutions": "empty",
-    "empty set": "empty", "the empty set": "empty", "emptyset": "empty", "there is no solution": "empty",
-    "there are no solutions": "empty", "no such number exists": "empty", "null set": "empty", "無解": "empty",
-    "无解": "empty", "空集": "empty", "empty": "empty", "all real numbers": "reals", "all reals": "reals",
-    "any real number": "reals", "the set of all real numbers": "reals", "real numbers": "reals", "true": "yes",
-    "false": "no", "correct": "yes", "incorrect": "no", "infinitely many": "infinite",
-    "infinity many": "infinite", "an infinite number": "infinite", "does not exist": "dne",
-    "doesn't exist": "dne", "undefined": "undefined", "limit does not exist": "dne",
-    "the limit does not exist": "dne",
+    "empty set": "empty", "the empty set": "empty", "emptyset": "empty", "no such number exists": "empty",
+    "null set": "empty", "無解": "empty", "无解": "empty", "空集": "empty", "empty": "empty",
+    "all real numbers": "reals", "all reals": "reals", "any real number": "reals",
+    "the set of all real numbers": "reals", "real numbers": "reals", "true": "yes", "false": "no",
+    "correct": "yes", "incorrect": "no", "infinitely many": "infinite", "infinity many": "infinite",
+    "an infinite number": "infinite", "does not exist": "dne", "doesn't exist": "dne", "undefined": "undefined",
+    "limit does not exist": "dne", "the limit does not exist": "dne",
 }  # fmt: skip
 _ARTICLES = re.compile(r"\bthe\b\s*|^(?:a|an)\s+(?=\w)")  # but no letter that is a name: "team A"
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
@@ -39,6 +38,7 @@ _FRACTION = re.compile(rf"(?:(.+?)\s+and\s+)?(?:(a)\s+|(\w+)[\s-])({'|'.join(_PA
 def canonical_words(text: str) -> str:
     """Lower case, single spaces, no punctuation at the ends, no articles, one word for a few synonyms."""
     words = re.sub(r"\s+", " ", text.replace('"', " ").lower()).strip(" .,;:!'*_")
+    words = re.sub(r"^there (?:is|are) (?=no\b)", "", words)
     if words in _SAME:
         return _SAME[words]
     words = _ARTICLES.sub("", words).strip() or words

@@ -37,6 +37,16 @@ from rstar.answers.extract import answer_text
         ("答案是：8。", "8"),
         ("The answer is 3.5 meters. Done.", "3.5 meters"),
         ("Answer $ 9 $", "$ 9 $"),
+        ("The answer is 7, since 3+4=7.", "7"),
+        ("The answer is $7$ because 3+4=7.", "7"),
+        ("**Final answer**: $7$", "7"),
+        ("## Final Answer\n\n7", "7"),
+        ("### Answer\n7", "7"),
+        ("The correct option is (B).", "(B)"),
+        (r"$x = -\boxed{2}$", "-2"),
+        (r"=-\boxed{x+1}", "-(x+1)"),
+        (r"- \boxed{2}", "2"),
+        ("Final answer: the value cannot be 5", "the value cannot be 5"),
     ],
 )
 def test_finds_the_answer(response: str, answer: str) -> None:
