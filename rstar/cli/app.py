@@ -70,7 +70,9 @@ Problems = Annotated[
         metavar="FILE_OR_BENCHMARK",
     ),
 ]
-Strategy = Annotated[str, typer.Option("--search", help="A strategy: greedy, mcts, … (docs/config.md has all).")]
+Strategy = Annotated[
+    str, typer.Option("--search", help="A strategy (greedy, mcts, …: docs/search.md), or the file of a preset.")
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Search setting KEY=VALUE.")]
 Number = Annotated[int | None, typer.Option("--round", "-n", min=1, help="Which round's models; the last.")]
 
@@ -123,13 +125,15 @@ def compare(
         screen.json_line(result)
         return
     rows = [comparison.Row(row["strategy"], row["budget"], row, ()) for row in result["rows"]]
-    screen.table(comparison.HEADER, comparison.cells(rows), f"{cfg.title}: {result['about']} Costs per problem.")
+    screen.table(
+        comparison.HEADER, comparison.cells(rows, result["pairs"]), f"{cfg.title}: {result['about']} Costs per problem."
+    )
     header, body = comparison.level_rows(rows)
     if header:
         screen.table(header, body, "accuracy by level")
     for one in comparison.notable(result["pairs"]):
         better, worse = ("second", "first") if one["difference"] > 0 else ("first", "second")
-        points = f"{abs(100 * one['difference']):.1f} points, p = {one['p']:.3f}"
+        points = f"{abs(100 * one['difference']):.1f} points, p {comparison.p_value(one)}"
         screen.out.print(f"at like budgets: {one[better]} over {one[worse]} by {points}", highlight=False)
     for name in result["files"].values():
         screen.out.print(name, markup=False, highlight=False)

@@ -37,7 +37,7 @@ class Row:
 
 HEADER = (
     *("strategy", "budget", "accuracy %", "policy tokens", "prefilled", "value tokens", "executions", "model calls"),
-    *("CPU-s", "GPU-s", "seconds"),
+    *("CPU-s", "GPU-s", "seconds", "against the first"),
 )
 COSTS = (("generated", 0), ("prefilled", 0), ("value_tokens", 0), ("executions", 1), ("calls", 1))
 CLOCK = (("cpu_s", 2), ("gpu_s", 2), ("wall_s", 2))
@@ -48,13 +48,21 @@ def ordered(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.each("generated"), row.name))
 
 
-def cells(rows: Sequence[Row]) -> list[list[str]]:
-    """The table's body, under HEADER; costs are per problem."""
+def cells(rows: Sequence[Row], tests: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """The table's body, under HEADER; costs are per problem. `tests` are those of `pairs`."""
+    first = {one["second"]: one for one in tests if rows and one["first"] == rows[0].name}
     return [
         [row.strategy, row.budget, rate(row.told["accuracy"])]
         + [f"{row.each(what):,.{digits}f}" for what, digits in (*COSTS, *CLOCK)]
+        + [points(first[row.name]) if row.name in first else ""]
         for row in rows
     ]
+
+
+def points(one: dict[str, Any]) -> str:
+    """A difference in points with its interval; an asterisk where McNemar's test tells the two apart."""
+    low, high = (100 * end for end in one["interval"])
+    return f"{100 * one['difference']:+.1f} ({low:+.1f} to {high:+.1f}){' *' if one['p'] < LEVEL else ''}"
 
 
 def pairs(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -80,7 +88,7 @@ def page(title: str, about: str, rows: Sequence[Row], tests: Sequence[dict[str, 
     """The whole comparison as Markdown."""
     like = [one for one in tests if one["like"]]
     told = notable(tests)
-    parts = [f"# {title}\n", f"{about}\n", markdown(HEADER, cells(rows)), f"\n{NOTE}\n"]
+    parts = [f"# {title}\n", f"{about}\n", markdown(HEADER, cells(rows, tests)), f"\n{NOTE}\n"]
     if plot is not None:
         parts.append(f"![accuracy against policy tokens]({plot})\n")
     parts.append(
@@ -99,7 +107,8 @@ def page(title: str, about: str, rows: Sequence[Row], tests: Sequence[dict[str, 
 NOTE = (
     "Accuracy: the answer that the strategy chose, the reference hidden, with Wilson's 95 % interval. Costs are per"
     " problem: tokens the policy wrote, tokens of prompts it read (once a call), tokens value models read, steps"
-    " executed, calls to the policy, and the machine's seconds. Rows are in the order of policy tokens."
+    " executed, calls to the policy, and the machine's seconds. Rows are in the order of policy tokens; the last column"
+    " is the difference to the first row in points, with the paired bootstrap's 95 % interval (* p < 0.05, McNemar)."
 )
 
 
@@ -107,7 +116,11 @@ def _verdict(one: dict[str, Any]) -> list[str]:
     better, worse, sign = ("second", "first", 1) if one["difference"] > 0 else ("first", "second", -1)
     low, high = sorted(sign * 100 * end for end in one["interval"])
     gain = f"+{sign * 100 * one['difference']:.1f} ({low:.1f} to {high:.1f})"
-    return [one[better], one[worse], gain, f"{one['p']:.3f}"]
+    return [one[better], one[worse], gain, p_value(one)]
+
+
+def p_value(one: dict[str, Any]) -> str:
+    return "< 0.001" if one["p"] < 0.001 else f"{one['p']:.3f}"
 
 
 def draw(title: str, rows: Sequence[Row], files: Sequence[Path]) -> None:

@@ -80,7 +80,7 @@ def endings(tree: Tree) -> list[Ending]:
 
 def sizes(counts: Sequence[int]) -> list[int]:
     """Powers of two up to the median number of trajectories: the k for which at least half of the problems have k."""
-    most = int(np.median(counts)) if counts else 0
+    most = max(1, int(np.median(counts))) if counts else 0
     return [1 << i for i in range(most.bit_length())]
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from rstar.config.load import load, validate
 from rstar.config.run import RunConfig, merge
 from rstar.config.search import CONFIGS, AnySearch
@@ -176,9 +178,20 @@ def _finished(folder: Path) -> bool:
     return found is not None and found.status == "complete"
 
 
-def search_of(cfg: RunConfig, kind: str, settings: Sequence[str], models: dict[str, Path]) -> AnySearch:
-    """The search a user asked for by its kind, over the defaults of the run. Raises ConfigError."""
-    return load(_config(kind, "--search"), settings, under=_defaults(cfg, kind, models))
+def search_of(cfg: RunConfig, search: str, settings: Sequence[str], models: dict[str, Path]) -> AnySearch:
+    """The search a user asked for by its kind, or by the file of a preset, over the defaults of the run.
+
+    Raises ConfigError.
+    """
+    files = [search] if search.endswith((".yaml", ".yml")) else []
+    kind = load(Preset, files).kind if files else search
+    return load(_config(kind, "--search"), [*files, *settings], under=_defaults(cfg, kind, models))
+
+
+class Preset(BaseModel):
+    """What is read first of a file under configs/search."""
+
+    kind: str
 
 
 def search_from(cfg: RunConfig, told: dict[str, Any], models: dict[str, Path], where: str) -> AnySearch:
@@ -206,6 +219,8 @@ def _defaults(cfg: RunConfig, kind: str, models: dict[str, Path]) -> dict[str, A
         own = {name: value for name, value in {**own, **bounds}.items() if name in COMMON and name in fields}
     if "annotation" in fields:
         own["annotation"] = "ppm" if "ppm" in models else "terminal"
+    if "judge" in fields and cfg.model.kind == "tiny":
+        own["judge"] = "value"  # a model from scratch knows solutions only: asked what it thinks, it has no answer
     return {**own, "kind": kind}
 
 
@@ -216,11 +231,12 @@ def needed_of(cfg: RunConfig, number: int, how: AnySearch, models: dict[str, Pat
     for lane in sorted(asked):
         call, _, role = lane.partition(":")
         if call == "score" and role not in models:
-            have = ", ".join(name for name in models if name != "policy") or "none"
+            have = [name for name in models if name != "policy"]
+            other = f", or let it ask another one: value={have[0]}" if have else ""
             raise InputError(
                 f"{how.kind}: it asks the value model {role!r}, which round {number} of {paths_of(cfg).folder} does not"
-                f" have (its value models: {have}). A run trains those that its config names under `values`;"
-                " `value=ROLE` asks another one"
+                f" have (its value models: {', '.join(have) or 'none'}). A run whose config says"
+                f" `values: {{{role}: {{kind: …}}}}` trains one{other}"
             )
         if call == "generate" and role not in ("policy",):
             raise InputError(

@@ -101,7 +101,7 @@ def test_every_measure_is_the_mean_over_all_draws(found, k):
     ("counts", "expected"),
     [
         ([], []),
-        ([0, 0, 3], []),
+        ([0, 0, 3], [1]),
         ([1], [1]),
         ([1, 7, 9], [1, 2, 4]),
         ([8, 8, 8, 2], [1, 2, 4, 8]),

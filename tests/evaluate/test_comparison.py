@@ -41,10 +41,18 @@ def test_rows_are_in_the_order_of_what_they_cost():
 
 
 def test_the_table_shows_costs_a_problem():
-    (only,) = cells([VOTE])
+    (only,) = cells([VOTE], [])
     assert len(only) == len(comparison.HEADER)
     assert only[:4] == ["vote", "n=8", "40.0 (16.8–68.7)", "100"]
-    assert only[4:] == ["1", "0", "3.0", "0.9", "0.50", "0.00", "0.25"]
+    assert only[4:] == ["1", "0", "3.0", "0.9", "0.50", "0.00", "0.25", ""]
+
+
+def test_the_table_shows_the_difference_to_the_first_row():
+    rows = [CHEAP, VOTE, BEST]
+    last = [line[-1] for line in cells(rows, pairs(rows))]
+    assert last[0] == ""
+    assert last[1].startswith("+20.0 (+0.0 to ")
+    assert last[2] == "+80.0 (+50.0 to +100.0) *"
 
 
 def test_any_two_rows_are_tested_on_the_same_problems():
