@@ -161,6 +161,12 @@ def test_wrong_overrides_are_named(file, override, said):
         ("problems: {kind: none}\n", "problems: Input tag 'none'"),
         ("model: {kind: tiny, hidden: 30}\n", "model: hidden = 30 must be an even multiple of heads = 4"),
         ("search: {annotation: ppm}\n", "rounds.0.search.annotation: there is no PPM before round 1"),
+        ("values: {ppm: {kind: orm}}\n", "`ppm` has a section of its own; give the model another role"),
+        ("values: {Bad Role: {kind: orm}}\n", "String should match pattern"),
+        ("values: {a: {lr: 1}}\n", "values.a.kind is missing"),
+        ("values: {a: {kind: prmm}}\n", "values.a: Input tag 'prmm'"),
+        ("values: {a: {kind: hard, gamma: 1}}\n", "values.a.gamma is not a setting"),
+        ("values: {a: {kind: qvm, iterations: 0}}\n", "values.a.iterations: Input should be greater than or equal"),
     ],
 )
 def test_a_wrong_setting_is_named_as_it_was_written_and_once(file, text, said):
@@ -181,6 +187,15 @@ def test_a_wrong_setting_of_a_round_is_named_with_its_position(file):
 def test_a_ppm_that_is_never_trained_cannot_guide(file):
     said = wrong(file("name: a\nppm: null\nrounds: [{}, {search: {annotation: ppm}}]\n"))
     assert "rounds.1.search.annotation: there is no PPM before round 2" in said
+
+
+def test_a_value_model_that_is_never_trained_cannot_guide(file):
+    text = "name: a\nvalues: {a: {kind: soft}}\nrounds: [{}, {search: {annotation: ppm, value: %s}}]\n"
+    cfg = load(RunConfig, [file(text % "a")])
+    assert cfg.rounds[0].roles == ("ppm", "a")
+    assert cfg.rounds[1].values["a"].kind == "soft"
+    said = wrong(file(text % "b"))
+    assert "rounds.1.search.annotation: there is no value model `b` before round 2" in said
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../a", ".hidden", "-x", "a b", "ä"])
