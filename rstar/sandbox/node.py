@@ -133,7 +133,7 @@ class Node:
             except OSError:
                 _exit(LOST_CHANNEL)
             if not message:
-                _exit(0)
+                _exit(LOST_CHANNEL)
             if message[:1] == FORK:
                 self._branch(int.from_bytes(ancillary[0][2][:4], sys.byteorder))
             else:
@@ -170,7 +170,7 @@ class Node:
             outcome = CODE["memory"], None, "MemoryError", -1
             self._report(*outcome)
         if not keep or outcome[0] != CODE["ok"]:
-            _exit(0)
+            _exit(LOST_CHANNEL)
         self.limit(RLIMIT_CPU, soft + 60, soft + 60)
         self.limit(RLIMIT_NOFILE, self.files[1], self.files[1])
         self._breathe()
@@ -256,7 +256,7 @@ class Node:
     def _overflow(self) -> None:
         self._breathe()
         self._report(CODE["output_limit"], None, "output limit reached", -1)
-        _exit(0)
+        _exit(LOST_CHANNEL)
 
     def _report(self, status: int, value: str | None, error: str | None, line: int) -> None:
         if status != CODE["output_limit"]:

@@ -30,7 +30,7 @@ NODE_FD = 3
 """Every node's only channel, always under this number: a child puts its own over its parent's."""
 
 LOST_CHANNEL = 113
-"""Exit code of a node whose step closed the channel: nothing can be reported any more."""
+"""Exit code of a node that has no more to say. Seen for a step that has not reported, the step closed the channel."""
 
 BROKEN = 112
 """Exit code of a node whose own code failed, which takes a step that reached into it."""

@@ -10,6 +10,7 @@ import pytest
 
 from rstar.core.execution import ROOT_STATE, StepResult
 from rstar.sandbox import Limits, Sandbox, SandboxConfig
+from tests.sandbox.arena import children as children
 
 QUICK = Limits(cpu_s=1.0, wall_s=2.0)
 
@@ -68,12 +69,6 @@ def full() -> Iterator[Box]:
     """The default modules preloaded, small limits."""
     with opened(SandboxConfig(limits=QUICK)) as box:
         yield box
-
-
-def children(pid: int) -> set[int]:
-    """Direct children of a process, as the kernel lists them."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return {int(part) for part in text.split()}
 
 
 def alive(pid: int) -> bool:
