@@ -385,10 +385,8 @@ class HfValue(_Model):
         """The scores (M,) of the logits of K = 1 or 3 labels."""
         if logits_MK.shape[1] == 1:
             return logits_MK[:, 0].tanh()
-        bad_M, neutral_M, good_M = logits_MK.softmax(1).unbind(1)
-        if getattr(self.model.config, "neutral", "bad") == "good":
-            return 1 - 2 * bad_M
-        return 2 * good_M - 1
+        bad_M, _, good_M = logits_MK.softmax(1).unbind(1)
+        return 1 - 2 * bad_M if getattr(self.model.config, "neutral", "bad") == "good" else 2 * good_M - 1
 
 
 def policy_lane(model: HfPolicy, max_batch: int, ledger: Ledger | None = None) -> Lane:

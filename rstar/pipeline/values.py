@@ -23,7 +23,7 @@ from rstar.pipeline.train import job_fields, recipe_of, trained
 from rstar.select.labels import Predict, rows
 from rstar.select.pairs import outcome_pairs
 from rstar.store.layout import CHECKPOINT, LABELS, PAIRS, TREES
-from rstar.store.manifest import Manifest, stage
+from rstar.store.manifest import Manifest, stage, write_atomic
 from rstar.store.table import Writer
 from rstar.store.trees import read_grouped
 from rstar.train.job import ValueJob
@@ -71,8 +71,9 @@ def value_stage(
             later = [it.folder / one for _, one in names[i + 1 :]]
             if not any(path.exists() for path in later):
                 if not (it.folder / data).exists():
-                    predict = _predictor(cfg, it.folder / names[i - 1][1]) if i else None
-                    write_data(cfg, number, how, it.folder / data, predict, label, progress)
+                    # No name is given to the model, so that its memory is free when the next one is trained.
+                    last = it.folder / names[i - 1][1] if i else None
+                    write_data(cfg, number, how, it.folder / data, _predictor(cfg, last), label, progress)
                 out = it.folder / checkpoint
                 fields = job_fields(cfg, number, role, it.folder / data, it.fingerprint, paths.policy, out)
                 metrics = trained(it, cfg, ValueJob(config=how, **fields), label, progress, stop)
@@ -115,7 +116,7 @@ def write_data(
 ) -> None:
     """The training data of one model, in one stream over the problems. Raises ConfigError when there is none."""
     if isinstance(how, PpmConfig):
-        shutil.copy(paths_of(cfg).round(number).select / PAIRS, path)
+        write_atomic(path, (paths_of(cfg).round(number).select / PAIRS).read_bytes())
         count = pq.ParquetFile(path).metadata.num_rows
     else:
         total = sum(len(searched(cfg, n)) for n in _rounds(cfg, number))
@@ -170,7 +171,9 @@ class Predictor:
         return lambda prefixes: [(1 + s) / 2 for s in self.model.score([prompt + prefix for prefix in prefixes])]
 
 
-def _predictor(cfg: RunConfig, checkpoint: Path) -> Predictor:
+def _predictor(cfg: RunConfig, checkpoint: Path | None) -> Predictor | None:
+    if checkpoint is None:
+        return None
     from rstar.engine.hf import HfValue  # torch is imported only where a model answers
 
     engine = cfg.engine
