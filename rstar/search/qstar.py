@@ -39,9 +39,8 @@ def qstar(problem: Problem, prompts: Prompts, cfg: QstarConfig, seeds: Seeds) ->
         for at in arrived:
             node = tree.nodes[at]
             if node.terminal is Terminal.ANSWERED or (at in opened and node.children):
-                h = max((worth(tree.nodes[i]) for i in node.children), default=worth(node))
-                f = aggregate([rewards[i] for i in tree.path(at)], cfg.aggregator) + cfg.lam * h
-                heapq.heappush(queue, (-f, at))
+                values = [worth(tree.nodes[i]) for i in node.children] or [worth(node)]
+                heapq.heappush(queue, (-estimate([rewards[i] for i in tree.path(at)], values, cfg), at))
         if not queue:
             return tree
         _, best = heapq.heappop(queue)
@@ -49,6 +48,11 @@ def qstar(problem: Problem, prompts: Prompts, cfg: QstarConfig, seeds: Seeds) ->
             tree.chosen = best
             return tree
         arrived = [i for i in tree.nodes[best].children if tree.nodes[i].terminal in (None, Terminal.ANSWERED)]
+
+
+def estimate(rewards: Sequence[float], values: Sequence[float], cfg: QstarConfig) -> float:
+    """f(s) from the R_P of its steps and the Q^ of its candidates."""
+    return aggregate(rewards, cfg.aggregator) + cfg.lam * max(values)
 
 
 def aggregate(rewards: Sequence[float], how: str) -> float:

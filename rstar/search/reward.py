@@ -86,7 +86,9 @@ def score_nodes(tree: Tree, ids: list[int], prompts: Prompts, role: str) -> Sear
     if not ids:
         return
     head = prompts.value(tree.problem)
-    scores = yield from score([head + tree.prefix(i) for i in ids], role)
+    before = {at: head + tree.prefix(at) for at in {tree.nodes[i].parent for i in ids}}
+    texts = [before[node.parent] + node.text + node.observation for node in map(tree.nodes.__getitem__, ids)]
+    scores = yield from score(texts, role)
     tree.cost.scored += len(ids)
     for i, value in zip(ids, scores, strict=True):
         tree.nodes[i].score = value

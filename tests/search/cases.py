@@ -1,6 +1,6 @@
 """One table of configurations for every registered strategy: what the batching, replay and golden tests run over.
 
-A new strategy needs at least one case here and at least one golden tree (`test_golden.py` fails until it has both).
+A new strategy needs at least one case here and at least one golden tree (`test_registry.py` fails until it has both).
 """
 
 from dataclasses import dataclass, field, replace

@@ -60,8 +60,9 @@ class HandWorld:
     """A world in which every reply is written down by the test.
 
     `texts` gives the completions behind a solution text (what follows the prompt's head), `results` the outcome of a
-    code (default: ok, in a state named `after <code>`), `scores` the value of a solution text, `verdicts` that of an
-    answer (default: a comparison of strings). A text that was not written down is a KeyError.
+    code (default: ok, in a state named `after <code>`), `scores` the value of a solution text (of `ROLE: text` for one
+    role alone), `verdicts` that of an answer (default: a comparison of strings), `logprobs` that of a completion. A
+    text that was not written down is a KeyError.
     """
 
     head: str
@@ -69,15 +70,19 @@ class HandWorld:
     results: Mapping[str, StepResult] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    logprobs: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, call: Call) -> Reply:
         match call:
             case Generate():
-                return [Completion(text, len(text)) for text in self.texts[call.prompt.removeprefix(self.head)]]
+                texts = self.texts[call.prompt.removeprefix(self.head)]
+                return [Completion(text, len(text), logprob=self.logprobs.get(text)) for text in texts]
             case Execute():
                 return [self.results.get(code, StepResult(Status.OK, f"after {code}")) for code in call.codes]
             case Score():
-                return [self.scores[prefix.removeprefix(self.head)] for prefix in call.prefixes]
+                texts = [prefix.removeprefix(self.head) for prefix in call.prefixes]
+                own = [f"{call.role}: {text}" for text in texts]
+                return [self.scores[key if key in self.scores else text] for key, text in zip(own, texts, strict=True)]
             case Verify():
                 return [
                     Judgement(
