@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from rstar.answers.vote import normal_form
+from rstar.answers.vote import NO_ANSWER, Equal, classes, distinct
 from rstar.core.tree import Tree
 from rstar.select.annotate import terminal_guided
 from rstar.select.pairs import answer_groups, step_groups
@@ -61,20 +61,19 @@ def total(rates: Mapping[str, Rate]) -> Rate:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one trajectory ended: its answer's class (None without an answer), whether it is right, its score."""
+    """How one trajectory ended: the class of its answer (None without one), whether it is right, its score."""
 
-    answer: str | None
+    answer: int | str | None
     correct: bool
     score: float | None
 
 
-def endings(tree: Tree) -> list[Ending]:
+def endings(tree: Tree, equal: Equal = distinct) -> list[Ending]:
     """How the trajectories of a graded tree ended, in order of birth; those that failed too, merged ones each."""
+    nodes = [tree.nodes[leaf] for leaf in tree.leaves()]
     found = []
-    for leaf in tree.leaves():
-        node = tree.nodes[leaf]
-        answer = None if node.answer is None else normal_form(node.answer)
-        found += [Ending(answer, node.correct, node.score)] * node.count
+    for node, number in zip(nodes, classes([node.answer for node in nodes], equal), strict=True):
+        found += [Ending(None if number == NO_ANSWER else number, node.correct, node.score)] * node.count
     return found
 
 
@@ -110,15 +109,15 @@ DRAWS = 256
 def maj_at(found: Sequence[Ending], k: int, seed: int = 0) -> float:
     """The share of draws of k trajectories whose most frequent answer is right; the class born first wins ties."""
     k = min(k, len(found))
-    classes = {name: i for i, name in enumerate(dict.fromkeys(one.answer for one in found if one.answer is not None))}
-    if not classes:
+    kinds = {name: i for i, name in enumerate(dict.fromkeys(one.answer for one in found if one.answer is not None))}
+    if not kinds:
         return 0.0
-    members = np.zeros((len(found), len(classes)), dtype=np.int64)
-    right = np.zeros(len(classes), dtype=bool)
+    members = np.zeros((len(found), len(kinds)), dtype=np.int64)
+    right = np.zeros(len(kinds), dtype=bool)
     for i, one in enumerate(found):
         if one.answer is not None:
-            members[i, classes[one.answer]] = 1
-            right[classes[one.answer]] |= one.correct
+            members[i, kinds[one.answer]] = 1
+            right[kinds[one.answer]] |= one.correct
     votes = members[_subsets(len(found), k, seed)].sum(1)
     return float((right[votes.argmax(1)] & votes.any(1)).mean())
 

@@ -1,12 +1,15 @@
 """What is measured after a round: greedy pass@1, search with the reference hidden, and how well the PPM ranks."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from rstar.answers.grader import equality
+from rstar.answers.vote import Equal, distinct
 from rstar.config.run import RunConfig
 from rstar.config.search import AnySearch, GreedyConfig, MctsConfig
 from rstar.core.problem import Problem
@@ -102,13 +105,19 @@ def evaluation(
             one = Pass(how, Prompts(grammar_of(cfg)), hidden=True)
             files = search_stage(it, cfg, asked, loaded(cfg, models), [one], progress, label)
             results, ends = [], []
-            for tree in read_trees(folder / TREES):
-                results.append(_result(tree, how))
-                ends.append(endings(tree))
+            with equality_of(cfg) as equal:
+                for tree in read_trees(folder / TREES):
+                    results.append(_result(tree, how, equal))
+                    ends.append(endings(tree, equal))
             write_atomic(folder / ANSWERS, b"".join(orjson.dumps(row) + b"\n" for row in results))
             metrics = _accuracy(results) | at_k(ends) | {"cost": _cost(results)}
             it.finish({**files, ANSWERS: len(results)}, metrics, time.monotonic() - started)
         return it.manifest
+
+
+def equality_of(cfg: RunConfig) -> AbstractContextManager[Equal]:
+    """Which answers a vote counts as one: those that the grader calls equal; programs and yes or no by their form."""
+    return equality(cfg.grading.mode, cfg.grading.timeout_s) if cfg.task == "math" else nullcontext(distinct)
 
 
 def loaded(cfg: RunConfig, stages: dict[str, Path]) -> Models:
@@ -129,8 +138,8 @@ def shared_recipe(cfg: RunConfig) -> dict[str, Any]:
     }
 
 
-def _result(tree: Tree, how: AnySearch) -> dict[str, Any]:
-    leaf = choose(tree, how)
+def _result(tree: Tree, how: AnySearch, equal: Equal) -> dict[str, Any]:
+    leaf = choose(tree, how, equal)
     answered = [i for i in tree.leaves() if tree.nodes[i].answer is not None]
     return {
         "id": tree.problem.id,
@@ -138,7 +147,7 @@ def _result(tree: Tree, how: AnySearch) -> dict[str, Any]:
         "reference": tree.problem.answer,
         "answer": None if leaf is None else tree.nodes[leaf].answer,
         "correct": leaf is not None and tree.nodes[leaf].correct,
-        "vote_correct": bool(answered) and tree.nodes[vote(tree, answered)].correct,
+        "vote_correct": bool(answered) and tree.nodes[vote(tree, answered, equal=equal)].correct,
         "any_correct": any(node.correct for node in tree.nodes),
         "score": None if leaf is None else tree.nodes[leaf].score,
         "trajectories": len(answered),

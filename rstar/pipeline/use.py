@@ -19,7 +19,7 @@ from rstar.engine.driver import Driver
 from rstar.engine.ledger import Ledger
 from rstar.errors import ConfigError, InputError, StageFailed
 from rstar.evaluate.answer import choose
-from rstar.pipeline.evaluate import evaluation, first_of_each_level, loaded
+from rstar.pipeline.evaluate import equality_of, evaluation, first_of_each_level, loaded
 from rstar.pipeline.prepare import paths_of, problems
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.roles import lanes_of
@@ -135,7 +135,8 @@ def solve(
     how = search_of(cfg, search, settings, models)
     needed = needed_of(cfg, which, how, models)
     tree = asyncio.run(_solve(cfg, how, needed, Problem("problem", text.strip()), tell))
-    return Solved(which, choose(tree, how), tree)
+    with equality_of(cfg) as equal:
+        return Solved(which, choose(tree, how, equal), tree)
 
 
 async def _solve(

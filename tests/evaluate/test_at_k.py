@@ -124,6 +124,14 @@ def test_endings_are_the_leaves_with_their_counts():
     assert len({one.answer for one in found}) == 3
 
 
+def test_answers_that_are_equal_vote_as_one():
+    tree = problem()
+    for answer, kind in (("3/7", "wrong"), ("x+1", "right"), ("1+x", "right")):
+        grow(tree, answer, 0.0, kind)
+    assert maj_at(endings(tree), 3) == 0.0  # three forms, and the first born wins
+    assert maj_at(endings(tree, lambda left, right: {left, right} == {"x+1", "1+x"}), 3) == 1.0
+
+
 def test_at_k_over_problems():
     told = at_k([[RIGHT, WRONG], [WRONG, WRONG], [RIGHT, RIGHT]])
     assert {name: list(by_k) for name, by_k in told.items()} == {"pass": ["1", "2"], "maj": ["1", "2"]}
