@@ -132,10 +132,12 @@ def _unwrapping(a: Answer, b: Answer, compat: bool) -> Sameness | None:
             same = equal(a.value, Many(b.members, b.is_set), compat)
             return same if b.name == a.name or same.equal is False else Sameness(None, "name")
         return equal(a.value, b, compat)
+    if isinstance(a, Member) and isinstance(a.of, Many) and not isinstance(b, Member):  # x \in {5}
+        return equal(a.of, b, compat)
     if (
         isinstance(a, Many)
         and len(a.members) == 1
-        and not isinstance(b, Many | Combined | Known)
+        and not isinstance(b, Many | Combined | Known | Member)
         and not isinstance(a.members[0], Known)
     ):
         return equal(a.members[0], b, compat)

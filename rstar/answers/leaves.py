@@ -67,7 +67,7 @@ def _words(text: str) -> Answer | None:
     if (match := _INFINITY.fullmatch(words)) is not None:
         return Scalar(Node("neg", (Node("inf"),)) if match.group(1) else Node("inf"))
     letters = _WORDY.findall(plain)
-    if not letters or plain in FUNCTIONS or plain in ("pi", "oo", "-oo", "inf"):
+    if not letters or all(word in FUNCTIONS or word in ("pi", "oo", "inf") for word in letters):
         return Words(words) if re.search(r"[\u3040-\u9fff]", plain) else None
     quoted = text.startswith('"') and text.endswith('"')
     parts = re.split(r"\s*(?:,|\b(?:and|or)\b)\s*", plain)

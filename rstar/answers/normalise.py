@@ -126,6 +126,7 @@ def tidy(text: str) -> str:
     text = _SPELT_TIMES.sub(r"\\times ", text.replace("{:}", ":"))
     text = re.sub(r"\+/-|\(\+-\)", r"\\pm ", text)
     text = re.sub(r"\bper cent\b", "percent", text)
+    text = re.sub(r"(?<=[\w)}])\s*\+\s+-(?=\s*[\w\\(])", " - ", text)  # glued, it may be the sign for both
     if "\\" not in text:
         text = re.sub(r"(^\$*|=)\s*~", r"\1\\sim ", text)  # about 5; in LaTeX a space
     text = (

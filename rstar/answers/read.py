@@ -22,7 +22,7 @@ from rstar.answers.kinds import (
     Words,
 )
 from rstar.answers.leaves import READERS, measured, ratio
-from rstar.answers.lexer import FUNCTIONS
+from rstar.answers.names import is_name, name_of
 from rstar.answers.normalise import tidy
 from rstar.answers.python_repr import from_python
 
@@ -45,27 +45,6 @@ _SET_OPERATORS = {"\\cup": "cup", "\\cap": "cap", "\\setminus": "minus"}
 _RELATIONS = {"=": "=", "<": "<", ">": ">", "\\le": "le", "\\ge": "ge", "\\ne": "ne"}
 _REFUSED = re.compile(
     r"\\(?:rightarrow|Rightarrow|Leftrightarrow|leftarrow|equiv|pmod|bmod|mod|forall|exists|partial|sim|perp|parallel|cong|mapsto|ldots)(?![A-Za-z])"
-)
-_NAME = re.compile(
-    r"\|?\s*(?:\\(?:angle|triangle|overline|overrightarrow|vec|mathrm|bar|hat|max|min)\s*)*\{?(?:[A-Za-z]|\\(?!frac|sqrt|sin|cos|tan|log|ln|sum|int|pi(?![A-Za-z]))[A-Za-z]+)"
-    r"[A-Z]{0,3}\}?(?:\s*_\s*(?:\{(?:[^{}]|\{[^{}]*\})*\}|\w|\\\w+)|'|\^\s*\{?\s*\\prime\s*\}?|\^\{?\s*\*\s*\}?)*\s*(?:\((?:[A-Za-z]|\d+)(?:\s*,\s*[A-Za-z])*\))?\s*\|?"
-)  # fmt: skip
-
-
-_NO_NAME = re.compile(  # |x| = 3 has two solutions
-    r"e|i|\\(?:infty|emptyset|reals)|\|\s*[xyt]\s*\||"
-    r"\\(?:cot|sec|csc|arc(?:sin|cos|tan|cot)|exp|sinh|cosh|tanh|lg)(?![A-Za-z]).*"
-)
-_TITLES = (
-    "area|perimeter|volume|length|width|height|radius|diameter|total|sum|product|difference|ratio|probability|remainder|"
-    "minimum|maximum|min|max|mean|median|mode|answer|value|cost|price|time|distance|speed|rate|number|count|slope|angle"
-)
-_OTHER_NAME = re.compile(  # a title, a probability, an inverse; but xyz = 8 does not say that something is 8
-    rf"(?i:{_TITLES})|\"[A-Za-z]{{3,}}(?: [A-Za-z]+){{0,3}}\"|[A-Za-z]{{3,}}(?: [A-Za-z]{{2,}}){{1,3}}"
-    r"|[PE]\s*[(\[][^()\[\]]*[)\]]|[fgh]\s*\^\s*\{\s*-1\s*\}\s*\([a-z]\)"
-)
-_NO_TITLE = re.compile(
-    r"\b(?:no|not|never|except|without|minus|negative|wrong|incorrect|or|and|if|than)\b", re.IGNORECASE
 )
 _QUOTED = re.compile(r"\"([^\"]*\d[^\"]*(?<!\d)[^\"\d]{2,})\"")  # \text{10:30 a.m.}, but no single letter as unit
 
@@ -112,12 +91,11 @@ def _unwrapped(text: str) -> str:
 def _matrix(text: str, depth: int) -> Answer | None:
     if "\\begin" not in text:
         return None
-    if (cases := _CASES.fullmatch(text)) is not None:
-        return _item(
-            ", ".join(row for row in _ROW_END.split(cases.group(1).replace("&=", "=")) if row.strip()), depth + 1
-        )
-    if (named := _NAMED_MATRIX.fullmatch(text)) is not None and _is_name(named.group(1)):
-        return Named(_name(named.group(1)), _item(named.group(2), depth + 1))
+    if (cases := _CASES.fullmatch(text)) is not None:  # a system
+        lines = _ROW_END.split(cases.group(1).replace("&=", "="))
+        return _item(", ".join(line for line in lines if line.strip()), depth + 1)
+    if (named := _NAMED_MATRIX.fullmatch(text)) is not None and is_name(named.group(1)):
+        return Named(name_of(named.group(1)), _item(named.group(2), depth + 1))
     match = _MATRIX.fullmatch(text)
     if match is None or "\\begin" in match.group(2):
         return Opaque(text)
@@ -159,7 +137,8 @@ def _several(text: str, depth: int) -> Answer | None:
 def _alternatives(parts: list[str], depth: int) -> Answer | None:
     """What stands between "or": conditions and rays as a union, points as points, else a list."""
     wholes = _members(parts, depth)
-    if all(isinstance(whole, Assignments) and set(whole.names) == set(wholes[0].names) for whole in wholes):  # type: ignore[union-attr]
+    names = {frozenset(whole.names if isinstance(whole, Assignments) else ()) for whole in wholes}
+    if len(names) == 1 and names != {frozenset()}:
         return Many(wholes)
     if all(isinstance(whole, Group) and _is_interval(whole) for whole in wholes):
         return Combined("cup", wholes)
@@ -306,47 +285,32 @@ def _equation(parts: list[str], depth: int) -> Answer:
     left, right = parts[0], parts[-1]
     text = "=".join(parts)
     if len(parts) > 2:  # x = 1 + 1 = 2 tells x; x = y = 2 tells two things
-        if not _is_name(left) or any(_is_name(part) for part in parts[1:-1]):
+        if not is_name(left) or any(is_name(part) for part in parts[1:-1]):
             return Opaque(text, "chain")
-        return Named(_name(left), _item(right, depth + 1))
+        return Named(name_of(left), _item(right, depth + 1))
     names = split.enclosed(left)
     if names is not None and (names[0], names[2]) == ("(", ")") and "," in names[1]:
         keys = [key.strip() for key in split.cut(names[1], frozenset({","}))]
         values = _item(right, depth + 1)
-        if all(_is_name(key) for key in keys):
+        if all(is_name(key) for key in keys):
             if isinstance(values, Group) and len(values.members) == len(keys):
                 is_tuple = (values.opening, values.closing) == ("(", ")")
-                return Assignments(tuple(map(_name, keys)), values.members) if is_tuple else Opaque(text)
-            return Named(_name(left), values) if isinstance(values, Many) else Opaque(text)
+                return Assignments(tuple(map(name_of, keys)), values.members) if is_tuple else Opaque(text)
+            return Named(name_of(left), values) if isinstance(values, Many) else Opaque(text)
         return Opaque(text)
-    if ":" in left and all(_is_name(part) for part in left.split(":")):
-        return Named(_name(left), _item(right, depth + 1))
+    if ":" in left and all(is_name(part) for part in left.split(":")):
+        return Named(name_of(left), _item(right, depth + 1))
     try:
         sides = read_expression(left), read_expression(right)
     except Unreadable:
         sides = None
-    if _is_name(left) and not (sides is not None and _is_name(right) and sides[1].op == "sym"):
+    if is_name(left) and not (sides is not None and is_name(right) and sides[1].op == "sym"):
         value = _item(right, depth + 1)
         if not isinstance(value, Opaque):
-            return Named(_name(left), value)
+            return Named(name_of(left), value)
         return Opaque(text, value.reason)
     if sides is None:
         return Opaque(text)
-    if _is_name(right) and (sides[1].op == "call" or not sides[0].symbols()):
-        return Named(_name(right), _item(left, depth + 1))
+    if is_name(right) and (sides[1].op == "call" or not sides[0].symbols()):
+        return Named(name_of(right), _item(left, depth + 1))
     return Relation(sides, ("=",))
-
-
-def _is_name(text: str) -> bool:
-    text = text.strip()
-    if _OTHER_NAME.fullmatch(text) is not None:
-        return _NO_TITLE.search(text) is None and not set(re.findall(r"[A-Za-z]+", text)) & FUNCTIONS.keys() - {
-            "min",
-            "max",
-        }
-    return _NAME.fullmatch(text) is not None and _NO_NAME.fullmatch(text) is None
-
-
-def _name(text: str) -> str:
-    text = re.sub(r"^\s*(?:\\overline\s*\{\s*([A-Z]{2})\s*\}|\|\s*([A-Z]{2})\s*\|)\s*$", r"\1\2", text)
-    return re.sub(r"[\s{}\\\"]|mathrm|prime", lambda m: "'" if m.group() == "prime" else "", text)

@@ -155,9 +155,11 @@ class Evaluator:
                     raise TooLarge("a power")
                 return base ** (power % 2 if abs(base) == 1 else power)
             return self._rational_power(base, exponent)
-        if base == 0:
-            raise Undefined("a power of zero")
         base, exponent = self.number(base), self.number(exponent)
+        if base == 0:
+            if exponent.imag != 0 or exponent.real <= 0:
+                raise Undefined("a power of zero")
+            return Fraction(0)
         if (
             abs(self.mp.mag(exponent) if exponent else 0) > 40
             or abs(exponent) * (abs(self.mp.mag(base)) + 1) > _MAX_LOG2

@@ -27,7 +27,8 @@ EQUAL = {
         ("a_n", "aₙ"),
         (r"\arctan\frac12", r"\text{arctan}(1/2)"), ("0.5(a+b)", r"\frac{a+b}{2}"), (r"\ln 2", "log(2)"),
         (r"\frac{\log 5}{\log 2}", r"\log_2 5"), (r"\log 2", "log(2)"), (r"\sqrt{5}", "sqrt 5"), (r"\pm i", "i and -i"),
-        (r"\sqrt{(x-30000)^2}", "|x-30000|"),
+        (r"\sqrt{(x-30000)^2}", "|x-30000|"), (r"\sqrt{x}", "sqrt(x)"), (r"\ln\ln x", "log(log(x))"), ("x-3", "x + -3"),
+        (r"2^{\ln 1}+\sqrt{\ln 1}", "1"),
     ],
     "units": [
         (r"8\text{ cm}", "8"), (r"8\text{ cm}", "8 centimeters"), (r"8\text{ m}^2", "8 square meters"),
@@ -59,7 +60,7 @@ EQUAL = {
         (r"[0,1]\cup[1,2]", "[0,2]"), (r"x<0\text{ or }x>1", r"(-\infty,0)\cup(1,\infty)"),
         (r"\mathbb{R}\setminus\{0\}", r"x\ne0"), ("(2, 3)", "2<x<3"), (r"(-2,2)", "x^2<4"),
         ("[1,4)", "Interval.Ropen(1, 4)"), ("a<b<c", "c>b>a"), (r"\mathbb{R}", r"(-\infty,\infty)"),
-        (r"\mathbb{R}", r"\mathbf{R}"), (r"(-\infty,1)\cup(3,\infty)", "(-oo, 1) U (3, oo)"),
+        (r"\mathbb{R}", r"\mathbf{R}"), (r"\{5\}", r"x\in\{5\}"), (r"(-\infty,1)\cup(3,\infty)", "(-oo, 1) U (3, oo)"),
         (r"(-\infty,1)\cup(3,\infty)", r"(-\infty,1)\text{ or }(3,\infty)"), (r"x\ne0", r"x\in\mathbb{R}, x\ne 0"),
     ],
     "equations": [
