@@ -1,7 +1,7 @@
-"""YAML files merged left to right, then dotted overrides; every error names the file and the field."""
+"""YAML files merged left to right, then dotted overrides; every error names the file, the field and its line."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,18 +29,63 @@ def load(kind: type[Model], sources: Sequence[str | Path], under: dict[str, Any]
         data = merge(data, _file(Path(text)))
     for text in overrides:
         _override(data, text)
-    return validate(kind, data, " + ".join(files) or "the command line")
+    said = [text.partition("=")[0].strip() for text in overrides]
+    return validate(kind, data, " + ".join(files) or "the command line", lambda path: place(files, path, said))
 
 
-def validate(kind: type[Model], data: Any, where: str) -> Model:
-    """`data` as a `kind`. Raises ConfigError with the first wrong fields, their full paths and the reasons."""
+def place(files: Sequence[str], path: str, said: Sequence[str] = ()) -> str:
+    """Where a setting stands, to be put behind a message: ` (line 3)`. Empty where no file has it, or where an
+    override, whose paths are `said`, has taken its place."""
+    keys = path.split(".")
+    if path and not any(keys[: one.count(".") + 1] == one.split(".") for one in said):
+        for text in reversed(files):
+            for file in _with_includes(Path(text)):
+                line = _line(yaml.compose(file.read_text(encoding="utf-8")), keys)
+                if line is not None:
+                    return f" (line {line})" if files == [str(file)] else f" ({file}, line {line})"
+    return ""
+
+
+def _with_includes(path: Path) -> Iterator[Path]:
+    """A readable file, then those that it includes, the last one first: who is asked first has the last word."""
+    yield path
+    for name in reversed(_read(path).get("include") or []):
+        yield from _with_includes(path.parent / name)
+
+
+def _line(node: yaml.Node | None, keys: Sequence[str]) -> int | None:
+    """The line of the key at the end of a path, counted from 1; None where the path leads nowhere."""
+    line = None
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((name, value) for name, value in node.value if name.value == key), None)
+            if found is None:
+                return None
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and key.isdigit() and int(key) < len(node.value):
+            node = node.value[int(key)]
+            line = node.start_mark.line + 1
+        else:
+            return None
+    return line
+
+
+def _nowhere(path: str) -> str:
+    return ""
+
+
+def validate(kind: type[Model], data: Any, where: str, place: Callable[[str], str] = _nowhere) -> Model:
+    """`data` as a `kind`. Raises ConfigError with the first wrong fields, their full paths and the reasons.
+
+    `place` says where a setting stands.
+    """
     try:
         return kind.model_validate(data)
     except ValidationError as error:
         found = error.errors()
         # A list with a wrong item also counts as too short: only the innermost error says something.
         inner = [item for item in found if not any(_is_inside(other, item) for other in found)]
-        lines = dict.fromkeys(_explain(item, data) for item in inner)
+        lines = dict.fromkeys(_explain(item, data) + place(_written(item["loc"], data)) for item in inner)
         raise ConfigError(f"{where}: " + "; ".join(list(lines)[:5])) from error
 
 

@@ -7,7 +7,10 @@ from typing import Any
 import orjson
 
 from rstar.config.compare import CompareConfig
-from rstar.errors import InputError
+from rstar.config.load import place
+from rstar.config.run import RunConfig
+from rstar.config.search import AnySearch
+from rstar.errors import ConfigError, InputError
 from rstar.evaluate import comparison
 from rstar.evaluate.comparison import Row
 from rstar.pipeline.inspect import config
@@ -34,7 +37,7 @@ def compare(cfg: CompareConfig, where: str, progress: Progress) -> dict[str, Any
     planned: list[tuple[str, str, Evaluation]] = []
     for i, row in enumerate(cfg.rows):
         for settings in row.steps:
-            how = search_from(run, {**row.search, **settings}, models, f"{where}: rows.{i}.search")
+            how = _search(run, {**row.search, **settings}, models, where, i)
             budget = " ".join(f"{name}={value}" for name, value in settings.items())
             planned.append((row.name or how.kind, budget, prepared(run, number, how, models, asked)))
     rows = []
@@ -45,6 +48,15 @@ def compare(cfg: CompareConfig, where: str, progress: Progress) -> dict[str, Any
     progress(cfg.title, len(planned), len(planned))
     about = f"{len(asked)} problems, the models of round {number} of {cfg.run}, search seed {run.seed}."
     return _written(folder / "comparisons" / cfg.title, cfg, about, comparison.ordered(rows))
+
+
+def _search(run: RunConfig, told: dict[str, Any], models: dict[str, Path], where: str, i: int) -> AnySearch:
+    """The search of row `i`. Raises ConfigError, with the line of the row."""
+    try:
+        return search_from(run, told, models, f"{where}: rows.{i}.search")
+    except ConfigError as error:
+        files = [text for text in where.split(" + ") if Path(text).is_file()]
+        raise ConfigError(f"{error}{place(files, f'rows.{i}')}") from error
 
 
 def _written(folder: Path, cfg: CompareConfig, about: str, rows: list[Row]) -> dict[str, Any]:

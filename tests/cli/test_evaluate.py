@@ -104,6 +104,10 @@ def test_a_preset_is_a_file(folder):
     assert list(told["pass"]) == ["1", "2"]
     said = refused(rstar(*words, "--set", "n=0", folder=folder))
     assert said == "preset.yaml: n: Input should be greater than or equal to 1, not 0\n"
+    (folder / "preset.yaml").write_text("kind: self_consistency\nn: 0\n")
+    assert refused(rstar(*words, folder=folder)) == (
+        "preset.yaml: n: Input should be greater than or equal to 1, not 0 (line 2)\n"
+    )
 
 
 def test_limits_and_levels(folder):
@@ -261,6 +265,13 @@ def test_a_comparison_is_checked_before_the_first_search(copy, case):
     before = tiny.files(copy)
     assert refused(rstar("compare", "compare.yaml", override, folder=copy)).startswith(said)
     assert tiny.files(copy) == before
+
+
+def test_a_wrong_row_is_named_with_its_line(copy):
+    tiny.write(copy / "mine.jsonl", tiny.KNOWN[:2])
+    (copy / "compare.yaml").write_text(COMPARISON.replace("n: [1, 2]", "n: [1, 0]"))
+    said = refused(rstar("compare", "compare.yaml", folder=copy))
+    assert said.endswith("rows.1.search: n: Input should be greater than or equal to 1, not 0 (line 6)\n")
 
 
 def test_solve_shows_the_search_and_the_chosen_solution_with_its_scores(run):

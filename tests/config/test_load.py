@@ -177,6 +177,18 @@ def test_a_wrong_setting_is_named_as_it_was_written_and_once(file, text, said):
     assert "rounds: " not in message
 
 
+def test_a_wrong_setting_is_named_with_its_line(file):
+    path = file("name: a\nsearch:\n  kind: mcts\n  rollouts: 0\nrounds:\n  - {}\n  - search: {rolouts: 3}\n")
+    said = wrong(path)
+    assert "search.rollouts: Input should be greater than or equal to 1, not 0 (line 4)" in said
+    assert "rounds.1.search.rolouts is not a setting (see docs/config.md for all of them) (line 7)" in said
+    # What the command line says is not in the file; of several files, the one that has the last word is named.
+    assert wrong(path, "search.rollouts=-1", "rounds=[{}]").endswith("greater than or equal to 1, not -1")
+    over = file("include: [under.yaml]\nname: a\n", "over.yaml")
+    under = file("\nseed: -1\nrounds: [{}]\n", "under.yaml")
+    assert wrong(over) == f"{over}: seed: Input should be greater than or equal to 0, not -1 ({under}, line 2)"
+
+
 def test_a_wrong_setting_of_a_round_is_named_with_its_position(file):
     said = wrong(file("name: a\nrounds: [{}, {search: {rolouts: 3}}, {policy: {lr: x}}]\n"))
     assert "rounds.1.search.rolouts is not a setting" in said
