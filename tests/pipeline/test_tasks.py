@@ -84,8 +84,8 @@ def spoilt(program: str, tests: list[str]) -> str:
 
 FAKES = [
     "import sys\nsys.exit(0)",
-    "class Same:\n    def __eq__(self, other):\n        return True\nclass Any(dict):\n    def __missing__(self, key):\n"
-    "        return lambda *a: Same()\nimport builtins\nbuiltins.AssertionError = ValueError",
+    "import builtins\nbuiltins.AssertionError = ValueError\nclass Same:\n    def __eq__(self, other):\n"
+    "        return True\nbuiltins.round = lambda *a: Same()",
 ]
 
 
