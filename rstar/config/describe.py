@@ -8,6 +8,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from rstar.config.benchmark import BenchmarkConfig
+from rstar.config.compare import CompareConfig, CompareRow
 from rstar.config.run import SHARED, RoundConfig, RunConfig
 
 HEAD = """\
@@ -31,6 +33,9 @@ def page() -> str:
             done.add(model)
             parts.append(_section(f"`{path}`{_kind(model)}", model))
             waiting += [(f"{path}.{name}", inner) for name, inner in _models(model)]
+    parts.append(_section("A comparison: `rstar compare`", CompareConfig))
+    parts.append(_section("A comparison's `rows`", CompareRow))
+    parts.append(_section("A benchmark: `configs/benchmarks/NAME.yaml`", BenchmarkConfig))
     return "\n".join(parts)
 
 
