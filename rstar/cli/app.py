@@ -271,10 +271,13 @@ def run_steps(
     ],
     isolation: Annotated[str, typer.Option(help="unsafe, rlimits, seccomp or strict.")] = "seccomp",
     cpu_s: Annotated[float, typer.Option(min=0.01, max=86400, help="CPU seconds of one step.")] = 5.0,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 when a row ends as none of its `expected` statuses.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Run steps in the sandbox: the same rows with `results`, one a step, up to the first that fails."""
-    files.execute(file, isolation, cpu_s, json)
+    files.execute(file, isolation, cpu_s, check, json)
 
 
 @app.command()

@@ -10,14 +10,16 @@ from pydantic import BaseModel, ConfigDict
 
 from rstar.answers.grader import grade_pairs
 from rstar.cli import screen
-from rstar.core.execution import ROOT_STATE
+from rstar.core.execution import ROOT_STATE, Status
 from rstar.core.verdict import Judgement, Verdict
 from rstar.data.jsonl import objects, validated
-from rstar.errors import InputError
+from rstar.errors import InputError, RstarError
 from rstar.sandbox import Limits, Sandbox, SandboxConfig
 
 Isolation = Literal["unsafe", "rlimits", "seccomp", "strict"]
 Mode = Literal["strict", "compat"]
+SHORT = {"timeout": Status.TIMEOUT_WALL, "cpu": Status.TIMEOUT_CPU, "output": Status.OUTPUT_LIMIT}
+"""Words that `expected` may use beside the statuses themselves."""
 
 
 class PairRow(BaseModel):
@@ -31,6 +33,11 @@ class StepsRow(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     steps: list[str]
+    expected: Any = None
+
+    def surprises(self, status: str) -> bool:
+        """Does the row list the statuses that it may end with, and this is none of them?"""
+        return isinstance(self.expected, list) and status not in [SHORT.get(str(word), word) for word in self.expected]
 
 
 def grade(path: Path, mode: str, workers: int, json: bool) -> None:
@@ -83,30 +90,43 @@ def _share(count: int, of: int) -> str:
     return f"{count} ({100 * count / of:.1f} %)" if count else "0"
 
 
-def execute(path: Path, isolation: str, cpu_s: float, json: bool) -> None:
-    """Run every row's steps; the whole file is validated before the first one runs."""
+def execute(path: Path, isolation: str, cpu_s: float, check: bool, json: bool) -> None:
+    """Run every row's steps; the whole file is validated before the first one runs. With `check`, RstarError when a row
+    ends otherwise than it expects."""
     if isolation not in get_args(Isolation):
         raise InputError(f"--isolation: {isolation!r} is not one of {', '.join(get_args(Isolation))}")
     rows = [(row, validated(path, number, row, StepsRow)) for number, row in objects(path)]
     config = SandboxConfig(isolation=cast(Isolation, isolation), limits=Limits(cpu_s=cpu_s))
-    counts = asyncio.run(_execute(rows, config, json))
+    counts, surprises = asyncio.run(_execute(rows, config, json))
     if not json:
         body = [[name, str(count)] for name, count in sorted(counts.items())]
         screen.table(["status of the last step run", "rows"], body, str(path))
+        if surprises:
+            screen.table(["row", "ended as", "expected"], surprises, "not as expected")
+    if check and surprises:
+        told = ", ".join(f"{name} ({status})" for name, status, _ in surprises)
+        raise RstarError(f"{path}: {len(surprises)} of {len(rows)} rows did not end as expected: {told}")
 
 
-async def _execute(rows: list[tuple[dict[str, Any], StepsRow]], config: SandboxConfig, json: bool) -> Counter[str]:
-    """Several rows at a time, printed in the file's order."""
+async def _execute(
+    rows: list[tuple[dict[str, Any], StepsRow]], config: SandboxConfig, json: bool
+) -> tuple[Counter[str], list[list[str]]]:
+    """Several rows at a time, printed in the file's order. How many ended how; and id, status, expected of those that
+    ended otherwise than they expect."""
     counts: Counter[str] = Counter()
+    surprises = []
     gate = asyncio.Semaphore(2 * (os.cpu_count() or 1))
     async with Sandbox(config) as sandbox, asyncio.TaskGroup() as group:
         runs = [group.create_task(_run(sandbox, gate, str(n), its.steps)) for n, (_, its) in enumerate(rows)]
-        for (row, _), run in zip(rows, runs, strict=True):
+        for number, ((row, its), run) in enumerate(zip(rows, runs, strict=True), 1):
             results = await run
-            counts[str(results[-1]["status"]) if results else "no steps"] += 1
+            status = str(results[-1]["status"]) if results else "no steps"
+            counts[status] += 1
+            if its.surprises(status):
+                surprises.append([str(row.get("id", f"row {number}")), status, " ".join(map(str, its.expected))])
             if json:
                 screen.json_line({**row, "results": results})
-    return counts
+    return counts, surprises
 
 
 async def _run(sandbox: Sandbox, gate: asyncio.Semaphore, name: str, steps: list[str]) -> list[dict[str, Any]]:

@@ -104,6 +104,29 @@ def test_a_summary_counts_how_the_last_steps_ended(tmp_path, file):
     }
 
 
+EXPECTING = [
+    {"id": "loose", "steps": ["while True: pass"], "expected": ["timeout", "cpu"]},
+    {"id": "exact", "steps": ["import os", "os.fork()"], "expected": ["denied"]},
+    {"id": "other", "steps": ["1 / 0"], "expected": ["ok", "memory"]},
+    {"id": "text", "steps": ["1 + 1"], "expected": "2"},
+]
+
+
+def test_rows_that_end_otherwise_than_they_expect_are_told(tmp_path, file):
+    name = file(*EXPECTING)
+    done = rstar("exec", name, "--cpu-s", "0.2", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    cells = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines() if "│" in line]
+    assert [row[1:4] for row in cells if len(row) == 5] == [["other", "exception", "ok memory"]]
+    done = rstar("exec", name, "--cpu-s", "0.2", "--check", "--json", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "rstar: rows.jsonl: 1 of 4 rows did not end as expected: other (exception)\n"
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [{name: row[name] for name in given} for row, given in zip(rows, EXPECTING, strict=True)] == EXPECTING
+    done = rstar("exec", file(*EXPECTING[:2]), "--cpu-s", "0.2", "--check", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 WRONG = [
     ("grade", [PAIRS[0], {"gold": "1"}], "rows.jsonl, line 2, field 'candidate': Field required"),
     ("grade", [PAIRS[0], {"gold": None, "candidate": "1"}], "rows.jsonl, line 2, field 'gold': "),

@@ -84,6 +84,13 @@ def expected(row: dict[str, Any]) -> set[Status]:
     return {SHORT.get(word) or Status(word) for word in row["expected"]}
 
 
+@pytest.mark.skipif(not OTHER.exists(), reason=f"no second corpus at {OTHER}")
+def test_the_second_corpus_is_tried() -> None:
+    rows = corpus(OTHER)
+    assert set().union(*OTHER_LAYERS.values()) <= {row["id"] for row in rows}
+    assert all(expected(row) for row in rows)
+
+
 def test_rows_are_well_formed() -> None:
     rows = corpus(OWN)
     assert len(rows) >= 100
