@@ -78,3 +78,22 @@ def test_the_bonus_of_a_visited_child_counts_against_an_unvisited_one():
     assert math.isclose(uct(0.0, 5, 10, 2.0), 1.3572, abs_tol=1e-4)
     assert select_child(tree, ROOT, MctsConfig(fpu="parent")) == 1
     assert select_child(tree, ROOT, MctsConfig(fpu="infinity")) == 2
+
+
+def test_virtual_visits_by_hand():
+    """Visits under way count in N and leave Q as it is: UCT(s) = Q + c sqrt(ln (N_p + O_p) / (N_s + O_s))."""
+    # N(root) = 10, ln 11 = 2.397895, c = 2: 1 -> 0.5 + 2 sqrt(2.3979 / 6) = 1.764;
+    # 2 -> -0.5 + 2 sqrt(2.3979 / 2) = 1.690; 3 -> 2 sqrt(2.3979 / 3) = 1.788
+    tree = family([(0.5, 5), (-0.5, 2), (0.0, 3)], 10, 1.5)
+    assert select_child(tree, ROOT, MctsConfig()) == 1
+    assert select_child(tree, ROOT, MctsConfig(), {ROOT: 1, 1: 1}) == 3
+    assert [node.visits for node in tree.nodes] == [10, 5, 2, 3]
+
+
+def test_an_unvisited_child_under_way_is_no_longer_infinitely_good():
+    tree = family([(0.9, 3), None, None], 3, 2.7)
+    assert select_child(tree, ROOT, MctsConfig()) == 2
+    assert select_child(tree, ROOT, MctsConfig(), {ROOT: 1, 2: 1}) == 3
+    # ln 5 = 1.6094: 1 -> 0.9 + 2 sqrt(1.6094 / 3) = 2.365; 2 and 3 -> 2 sqrt(1.6094) = 2.537
+    assert select_child(tree, ROOT, MctsConfig(), {ROOT: 2, 2: 1, 3: 1}) == 2
+    assert select_child(tree, ROOT, MctsConfig(c=0), {ROOT: 2, 2: 1, 3: 1}) == 1

@@ -105,3 +105,12 @@ def test_parts_of_a_search_run_side_by_side():
 def test_nothing_together_asks_nothing():
     assert drive(together([]), echo) == []
     assert drive(together([asking(), asking()]), echo) == [[], []]
+
+
+def test_branches_have_streams_of_their_own_that_do_not_depend_on_each_other():
+    seeds = Seeds(1, "p")
+    branches = [seeds.fork(i) for i in (1, 2)]
+    before = stream(branches[0], 5)
+    assert stream(Seeds(1, "p").fork(1), 5) == before
+    assert stream(seeds.fork(0), 3) == stream(Seeds(1, "p"), 3)
+    assert len({*before, *stream(branches[1], 5), *stream(Seeds(1, "p"), 5)}) == 15

@@ -1,14 +1,21 @@
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rstar.config.search import MctsConfig
 from rstar.core.execution import ROOT_STATE, Status, StepResult
 from rstar.core.problem import Problem
 from rstar.core.show import show
 from rstar.core.tree import ROOT, Terminal
-from rstar.search.calls import Execute, Generate, Score, Seeds, Verify
+from rstar.search.calls import Execute, Generate, Score, Seeds, Together, Verify, drive
 from rstar.search.mcts import mcts
 from rstar.text.grammar import Grammar, Kind, Segment
 from rstar.text.prompts import Prompts
+from tests.search.cases import Case, problems
+from tests.search.generated import cases
+from tests.search.test_tree_properties import several
 from tests.search.worlds import HandWorld, logged, of_kind, printing
 
 PROBLEM = Problem("p", "text", "2")
@@ -191,3 +198,91 @@ def test_zero_stays_with_the_first_good_step_and_infinity_tries_each():
 
     assert first_steps("infinity") == [True, True]
     assert first_steps("zero") == [True, False]
+
+
+# -- waves and several trees
+
+
+def test_a_wave_grows_several_leaves_at_once():
+    """Behind the root's turn a and b are grown together, where one rollout after the other would go down a first."""
+    turns = []
+
+    def noted(call):
+        turns.append(call)
+        return TWO_WAYS(call)
+
+    searching = mcts(PROBLEM, Prompts(GRAMMAR), MctsConfig(rollouts=2, candidates=2, wave=2), Seeds(0, "p"))
+    asked = [next(searching)]
+    try:
+        while True:
+            now = asked[-1]
+            reply = [noted(one) for one in now.calls] if isinstance(now, Together) else noted(now)
+            asked.append(searching.send(reply))
+    except StopIteration as stop:
+        tree = stop.value
+    first_together = next(one for one in asked if isinstance(one, Together))
+    assert [call.prompt for call in first_together.calls] == [HEAD + first("a"), HEAD + first("b")]
+    assert tree.rollouts == 2
+    assert not tree.is_open(ROOT)
+    assert [call.prompt for call in turns if isinstance(call, Generate)] == [
+        HEAD,
+        HEAD + first("a"),
+        HEAD + first("b"),
+        HEAD + first("b") + step("c"),
+    ]
+
+
+def test_two_rollouts_cannot_take_one_leaf():
+    texts = {"": [first("a")], first("a"): [step("b")], first("a") + step("b"): [step("c"), last("right")]}
+    tree, log = search(HandWorld(HEAD, texts, TWO_WAYS.results), wave=3, rollouts=3, max_depth=3)
+    assert [call.prompt for call in of_kind(log, Generate)] == [HEAD, HEAD + first("a"), HEAD + first("a") + step("b")]
+    assert not tree.is_open(ROOT)
+
+
+def test_joined_trees_by_hand():
+    one, log = search(TWO_WAYS, annotation="ppm")
+    both, twice = search(TWO_WAYS, annotation="ppm", trees=2)
+    size = len(one.nodes) - 1
+    assert [node.text for node in both.nodes[1:]] == [node.text for node in one.nodes[1:]] * 2
+    assert both.nodes[ROOT].children == [1, 2, 1 + size, 2 + size]
+    assert [both.nodes[i].parent for i in range(1 + size, 1 + 2 * size)] == [
+        one.nodes[i].parent and one.nodes[i].parent + size for i in range(1, 1 + size)
+    ]
+    assert (both.nodes[ROOT].visits, both.nodes[ROOT].value_sum) == (8, -4.0)
+    assert (both.rollouts, both.cost.calls, both.cost.executions) == (4, 8, 14)
+    assert len(twice) == 2 * len(log)
+    assert len({call.seed for call in of_kind(twice, Generate)}) == 8
+    assert not both.is_open(ROOT)
+
+
+def test_trees_that_say_nothing_leave_no_trace_beside_others():
+    silent = HandWorld(HEAD, {"": []})
+    tree, _ = search(silent, trees=3)
+    assert show(tree) == "p: text\n[0] N=1 Q=-1.00 dead_end\n"
+    assert tree.cost.calls == 3
+
+
+@several
+@given(cases("mcts").filter(lambda case: case.config.trees == 1))
+def test_the_first_of_several_trees_is_what_it_would_be_alone(case: Case):
+    alone = drive(case.search(problems(1)[0]), case.world)
+    config = case.config.model_copy(update={"trees": 2})
+    both = drive(replace(case, config=config).search(problems(1)[0]), case.world)
+    if alone.nodes[ROOT].children:
+        assert [n.text for n in both.nodes[1 : len(alone.nodes)]] == [n.text for n in alone.nodes[1:]]
+        assert [n.value_sum for n in both.nodes[1 : len(alone.nodes)]] == [n.value_sum for n in alone.nodes[1:]]
+    assert both.rollouts <= 2 * case.config.rollouts
+
+
+@several
+@given(cases("mcts").filter(lambda case: case.config.trees == 1), st.integers(2, 5))
+def test_a_wave_makes_as_many_rollouts(case: Case, wave: int):
+    """As many as one after the other, unless nothing is left; and each still ends with something new."""
+    one = replace(case, config=case.config.model_copy(update={"wave": 1}))
+    several_at_once = replace(case, config=case.config.model_copy(update={"wave": wave}))
+    first_tree, tree = (drive(each.search(problems(1)[0]), case.world) for each in (one, several_at_once))
+    assert tree.rollouts == case.config.rollouts or not tree.is_open(ROOT)
+    assert first_tree.rollouts == case.config.rollouts or not first_tree.is_open(ROOT)
+    grown = sum(bool(node.children) or node.terminal is Terminal.DEAD_END for node in tree.nodes)
+    assert tree.cost.calls == grown
+    assert tree.rollouts <= grown
