@@ -17,6 +17,7 @@ __all__ = ["Grader", "GraderUnavailable", "equality", "grade_pairs"]
 
 _CACHED = 50_000
 _LONGEST = 100_000  # characters of a response; the answer stands at its end
+_LONGEST_CACHED = 4_000  # characters; a whole response is hardly met twice, and the cache must stay small
 _NEVER_CACHED = frozenset({"timeout", "worker_died", "memory"})  # load or chance, not a property of the pair
 
 
@@ -40,8 +41,8 @@ class VerdictCache:
             return found
 
     def put(self, key: tuple[str, str, str], judgement: Judgement) -> None:
-        """Remembers a verdict, unless it says more about the machine than about the pair."""
-        if judgement.rule in _NEVER_CACHED:
+        """Remembers a verdict, unless it says more about the machine than about the pair, or the pair is long."""
+        if judgement.rule in _NEVER_CACHED or len(key[1]) + len(key[2]) > _LONGEST_CACHED:
             return
         with self._lock:
             self._verdicts[key] = judgement

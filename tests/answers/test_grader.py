@@ -120,6 +120,17 @@ def test_verdicts_are_cached_per_pair_and_mode() -> None:
     asyncio.run(run())
 
 
+def test_long_responses_are_not_kept() -> None:
+    async def run() -> None:
+        async with Grader() as grader:
+            long = "so " * 2_000 + r"\boxed{1+x}"
+            first = await grader.grade("x+1", long)
+            assert first.verdict is Verdict.EQUIVALENT
+            assert await grader.grade("x+1", long) is not first
+
+    asyncio.run(run())
+
+
 def test_threads_may_grade() -> None:
     found: list[list[Verdict]] = []
 
