@@ -11,7 +11,7 @@ from rstar import __version__
 from tests.cli.calling import Done, rstar
 from tests.pipeline import tiny
 
-COMMANDS = ("evolve", "round", "evaluate", "solve", "status", "check", "show", "report", "grade", "exec")
+COMMANDS = ("evolve", "round", "evaluate", "compare", "solve", "status", "check", "show", "report", "grade", "exec")
 
 
 def refused(done: Done, code: int) -> str:
@@ -277,7 +277,7 @@ def test_solve_greedily_as_text(run):
     ("words", "said"),
     [
         (["  "], "the problem is empty"),
-        (["What?", "--search", "beam"], "--search: 'beam' is not one of mcts, greedy"),
+        (["What?", "--search", "astar"], "--search: 'astar' is not one of mcts, "),
         (["What?", "--set", "rolouts=3"], "rolouts is not a setting"),
         (["What?", "--round", "5"], "there is no round 5 (rounds 1 to 2)"),
     ],
