@@ -33,9 +33,12 @@ def test_a_clock_adds_up_over_the_starts_of_a_stage(tmp_path):
 
 def test_the_time_of_children_and_of_a_failed_start_counts(tmp_path):
     burn = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
-    with pytest.raises(KeyboardInterrupt), stage(tmp_path, "evaluate", {}, {}) as it, clocked(it):
-        subprocess.run([sys.executable, "-c", burn], check=True)
-        raise KeyboardInterrupt
+    with (
+        pytest.raises(subprocess.CalledProcessError),
+        stage(tmp_path, "evaluate", {}, {}) as it,
+        clocked(it),
+    ):
+        subprocess.run([sys.executable, "-c", f"{burn}\nraise SystemExit(3)"], check=True)
     found = manifest.read(tmp_path)
     assert found.status == "open"
     assert found.clock["cpu_s"] >= 0.3
