@@ -203,7 +203,9 @@ def compare(
         model = HfValue(last, device="cpu", dtype=cfg.model.dtype)
         for name, neutral in ((kind, "bad"), (f"{kind}, neutral good", "good"))[: 2 if kind == "prm" else 1]:
             model.model.config.neutral = neutral
-            for what, value in judge(cfg, model, trees).items():
+            judged = judge(cfg, model, trees)
+            print(f"{name}, seed {seed}:", ", ".join(f"{what} {100 * x:.1f}" for what, x in judged.items()), flush=True)
+            for what, value in judged.items():
                 found.setdefault(name, {}).setdefault(what, []).append(value)
     return found
 
