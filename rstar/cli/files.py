@@ -4,9 +4,9 @@ import asyncio
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PlainValidator
 
 from rstar.answers.grader import grade_pairs
 from rstar.cli import screen
@@ -29,10 +29,17 @@ class PairRow(BaseModel):
     candidate: str
 
 
+def _code(value: Any) -> str:
+    """Any text at all: what is no Unicode is for the sandbox to judge."""
+    if not isinstance(value, str):
+        raise ValueError("Input should be a valid string")
+    return value
+
+
 class StepsRow(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    steps: list[str]
+    steps: list[Annotated[str, PlainValidator(_code)]]
     expected: Any = None
 
     def surprises(self, status: str) -> bool:
@@ -95,7 +102,7 @@ def execute(path: Path, isolation: str, cpu_s: float, check: bool, json: bool) -
     ends otherwise than it expects."""
     if isolation not in get_args(Isolation):
         raise InputError(f"--isolation: {isolation!r} is not one of {', '.join(get_args(Isolation))}")
-    rows = [(row, validated(path, number, row, StepsRow)) for number, row in objects(path)]
+    rows = [(row, validated(path, number, row, StepsRow)) for number, row in objects(path, any_text=True)]
     config = SandboxConfig(isolation=cast(Isolation, isolation), limits=Limits(cpu_s=cpu_s))
     counts, surprises = asyncio.run(_execute(rows, config, json))
     if not json:

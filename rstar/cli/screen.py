@@ -1,5 +1,6 @@
 """What people see: progress bars in a terminal, plain lines elsewhere, nothing when quiet; tables and JSON."""
 
+import json
 import sys
 import threading
 import time
@@ -105,6 +106,9 @@ def json_line(value: Any) -> None:
     try:
         line = orjson.dumps(value)
     except orjson.JSONEncodeError as error:
-        raise RstarError(f"cannot be written as JSON: {error}") from error
+        try:
+            line = json.dumps(value).encode()  # lone surrogates, escaped
+        except (TypeError, ValueError):
+            raise RstarError(f"cannot be written as JSON: {error}") from error
     sys.stdout.buffer.write(line + b"\n")
     sys.stdout.flush()

@@ -32,8 +32,11 @@ def validated(path: Path, number: int, value: dict[str, Any], kind: type[Row]) -
         raise InputError(f"{path}, line {number}, field {field!r}: {first['msg']}") from error
 
 
-def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, JSON object) of each line that is not empty. Raises InputError on the first that is wrong."""
+def objects(path: Path, any_text: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, JSON object) of each line that is not empty. Raises InputError on the first that is wrong.
+
+    `any_text` takes texts that are no Unicode too (a lone surrogate, escaped), as code may be.
+    """
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, start=1):
@@ -45,8 +48,8 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     what = f"byte {error.start + 1} is 0x{raw[error.start]:02x}{_field_of(raw)}"
                     raise InputError(f"{path}, line {number}: not a line of JSON in UTF-8 ({what})") from error
                 try:
-                    value = orjson.loads(raw)
-                except orjson.JSONDecodeError as error:
+                    value = json.loads(raw) if any_text else orjson.loads(raw)
+                except (ValueError, RecursionError) as error:
                     raise InputError(f"{path}, line {number}: not a line of JSON in UTF-8 ({error})") from error
                 if not isinstance(value, dict):
                     raise InputError(f"{path}, line {number}: a JSON object is expected, not {type(value).__name__}")

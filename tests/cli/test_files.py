@@ -104,6 +104,16 @@ def test_a_summary_counts_how_the_last_steps_ended(tmp_path, file):
     }
 
 
+def test_code_may_be_any_text(tmp_path, file):
+    odd = ["print(len('\ud800'))", "print('a\0b')", "print('\\ud800 π')"]
+    done = rstar("exec", file(*({"id": n, "steps": [code]} for n, code in enumerate(odd))), "--json", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["steps"] for row in rows] == [[code] for code in odd]
+    assert [row["results"][0]["status"] for row in rows] == ["syntax", "syntax", "ok"]
+    assert rows[2]["results"][0]["output"] == "? π\n"
+
+
 EXPECTING = [
     {"id": "loose", "steps": ["while True: pass"], "expected": ["timeout", "cpu"]},
     {"id": "exact", "steps": ["import os", "os.fork()"], "expected": ["denied"]},
