@@ -7,6 +7,7 @@ _MAX_DEPTH = 100
 _MAX_COMMANDS = 120
 _MAX_WORDS = 40  # more words are an explanation, in which no answer was marked
 
+_DISGUISED = re.compile("[\u0334-\u0338\u20d0-\u20ff\u202a-\u202e\u2066-\u2069]")  # struck out, or written backwards
 _CODE = re.compile(
     r"__|(?<!\\)\b(?:import|eval|exec|lambda|compile|globals|locals|getattr|setattr|open|input|system|popen|subprocess|os|sys|"
     r"builtins|print|def|class|while|sudo|curl|wget|rm)\s*(?:[(.:\[]|\s+-|\s+[a-z_]+\s*(?:\(|:|$))|(?<!\\)\b(?:import|lambda|exec)\b"
@@ -19,6 +20,8 @@ def refusal(text: str) -> str:
     """The rule by which `text` is refused, or an empty string."""
     if len(text) > _MAX_LENGTH:
         return "guard:length"
+    if _DISGUISED.search(text):
+        return "guard:disguise"
     if _CODE.search(_ALLOWED_CALLS.sub("x", text)):
         return "guard:code"
     if len(re.findall(r"\\[A-Za-z]+", text)) > _MAX_COMMANDS:

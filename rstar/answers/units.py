@@ -10,7 +10,7 @@ _SPELLINGS = {
     "week": "week wk", "month": "month", "year": "year yr", "dollar": "dollar usd bucks", "cent": "cent",
     "euro": "euro eur", "yuan": "yuan 元 rmb", "yen": "yen", "%": "% percent pct percentage 百分",
     "deg": "degree deg \\degree 度", "unit": "unit", "l": "liter litre l", "ml": "ml milliliter millilitre",
-    "mph": "mph", "kph": "kph kmph", "n": "newton", "j": "joule", "w": "watt", "v": "volt", "a": "ampere amp",
+    "mph": "mph", "kph": "kph kmph", "n": "n newton", "j": "j joule", "w": "w watt", "v": "v volt", "a": "ampere amp",
     "hz": "hz hertz", "k": "kelvin", "rad": "radian rad", "mol": "mol mole", "gal": "gallon gal", "qt": "quart",
     "pt": "pint", "acre": "acre", "rs": "rupee rs", "个": "个 個", "米": "米", "千米": "千米 公里", "厘米": "厘米",
     "kw": "kw kilowatt", "pa": "pa pascal", "ev": "ev", "nm": "nm nanometer", "°c": "celsius",
@@ -38,7 +38,9 @@ _VETO = frozenset(
         " only remaining because since under point root repeating recurring percentile percentiles wrong incorrect"
         " false divided multiplied added subtracted increased decreased reduced doubled tripled halved inverse"
         " reciprocal greater higher lower older younger bigger larger smaller longer shorter heavier lighter taller"
-        " wider deeper faster slower grand quadrillion quadrillions quintillion quintillions googol zillion off"
+        " wider deeper faster slower grand quadrillion quadrillions quintillion quintillions googol zillion"
+        " off never unless but undefined infinity infinite inf nan null oo double triple"
+        " twice etc although however while maybe perhaps other others"
     )
 )
 _ORDINAL = re.compile(
@@ -46,6 +48,7 @@ _ORDINAL = re.compile(
 )
 _MEGA = re.compile(r"M(?:m|g|W|J|V|N|Pa|Hz|B|eV)")  # of these alone the case matters: 5 mg, 5 Mg
 _CAPITALS = frozenset("MBTGSH")  # millions, or no metre, gram, second and hour
+_NO_UNITS = frozenset("njwv")  # but N, J, W, V are
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SPECIAL = {"people": "person", "children": "child", "men": "man", "women": "woman", "feet": "ft", "inches": "inch"}
 _FILLER = frozenset(str.split("the a an of each per"))
@@ -128,6 +131,8 @@ def canonical_unit(text: str) -> str | None:
             continue
         else:
             name = _CANONICAL.get(piece) or _CANONICAL.get(_singular(piece))
+            if len(piece) == 1 and piece.isascii() and (name is None or written in _NO_UNITS):
+                return None  # a letter of its own is a symbol
             known = known or name is not None
             result.append((name if name is not None else "~" + _singular(piece)) + power)
             power = ""

@@ -113,7 +113,8 @@ UNEQUAL = {
         ("5", "5 quadrillion"), ("5", "5 wrong"), ("5", "5 greater"), ("5", "5 point five"), ("5", "5 divided"),
         (r"5\text{ mg}", r"5\text{ Mg}"), (r"5\text{ g}", r"5\text{ G}"), ("5", r"5\text{ M}"),
         ("5", "five percent off"),
-        (r"\frac{\pi}{3}", r"\frac{\pi}{3}^\circ"), ("5", "5 hours 30 minutes"), (r"36\text{ m}^2", "36 m^3"),
+        (r"\frac{\pi}{3}", r"\frac{\pi}{3}^\circ"), ("5", "5 hours 30 minutes"), ("5", "5 never"), ("5", r"5\text{ y}"),
+        (r"5\text{ N}", r"5\text{ J}"), (r"36\text{ m}^2", "36 m^3"),
     ],
     "collections": [
         ("2, 7", "2"), ("2, 7", "27"), ("2, 7", "2, 7, 8"), ("(1,2)", "(2,1)"), ("(1,2)", "[1,2]"), ("[1,2]", "1, 2"),
@@ -139,7 +140,8 @@ UNEQUAL = {
     ],
     "others": [
         ("B", "C"), ("AC", "ABC"), ("B", "(B) or (C)"), ("B", "(B), (C)"), ("B", "(B) is wrong"), ("A: 5, B: 6", "A"),
-        ("team A", "team"), ("plan A", "plan B"), ("12:00 pm", "0:00"), ("yes", "no"), ("even", "uneven"),
+        ("team A", "team"), ("yes", "y\u0336e\u0336s\u0336"), ("yes", "\u202eyes"), ("plan A", "plan B"),
+        ("12:00 pm", "0:00"), ("yes", "no"), ("even", "uneven"),
         ("9:30 am", "9:30 pm"), ("2:3", "3:2"),
         ("1:0:2", "1:0:3"), ("101_2", "101_3"), ("101_2", "5"), ("5", ""), (r"\frac{5}{7}", r"\boxed{}"), ("5", "⟂⟂"),
         ("4", r"\frac{5}{}"),
