@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -103,6 +104,23 @@ def test_the_compared_trees_are_worth_comparing(kind: str):
 
 
 # -- lanes
+
+
+@pytest.mark.parametrize("leaving", ["at the end", "early"])
+def test_garbage_is_collected_as_before_when_a_run_is_over(leaving: str):
+    before, during = gc.get_threshold(), []
+
+    async def main() -> None:
+        driver = Driver({"score:ppm": Lane(Watching())})
+        async with aclosing(driver.run((str(i), asking(2)) for i in range(9))) as outcomes:
+            async for _ in outcomes:
+                during.append(gc.get_threshold())
+                if leaving == "early":
+                    break
+
+    run(main())
+    assert {threshold[0] for threshold in during} == {50_000}
+    assert gc.get_threshold() == before
 
 
 class Watching:
