@@ -149,17 +149,13 @@ def _named(a: Named, b: Named, compat: bool) -> Sameness:
     if a.name == b.name or (same.equal is False and not _nodes(a, b)):
         return same
     nodes = _nodes(a, b)
-    if {_call_or_y(a.name), _call_or_y(b.name)} == {"f", "y"}:  # y = f(x) by custom
+    if {a.name, b.name} == {"f(x)", "y"}:  # by custom
         return same
     if nodes is not None and (a.name not in ("f", "y") or (_defines_function(a) and _defines_function(b))):
         found = same_relation(*nodes)
         if found.equal:
             return found
     return Sameness(None, "name") if same.equal is not False or nodes is not None else same
-
-
-def _call_or_y(name: str) -> str:
-    return "f" if name == "f(x)" else name
 
 
 def _defines_function(a: Named) -> bool:
@@ -349,7 +345,10 @@ def _manys(a: Many, b: Many, compat: bool) -> Sameness:
     once = a.is_set or b.is_set or all(isinstance(member, Group) for member in (*a.members, *b.members))
     left, right = (_distinct(each.members) if once else each.members for each in (a, b))  # no point counts twice
     same = _unordered(left, right, compat, "set" if a.is_set or b.is_set else "list")
-    if same.equal and a.name and b.name and a.name != b.name:
+    names = [
+        {each.name} - {""} | {member.name for member in each.members if isinstance(member, Named)} for each in (a, b)
+    ]
+    if same.equal and all(names) and names[0] != names[1]:
         return Sameness(None, "name")
     return same
 

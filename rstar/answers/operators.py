@@ -163,10 +163,15 @@ def _scripts(text: str, at: int) -> tuple[dict[str, str], int]:
 
 def _group_end(text: str, at: int) -> int:
     """Behind the bracket that closes the one at `at`."""
-    depth = 0
+    opened = ""
     for place in range(at, len(text)):
-        depth += (text[place] in _OPEN) - (text[place] in _CLOSE)
-        if depth == 0:
+        if text[place] in _OPEN:
+            opened += text[place]
+        elif text[place] in _CLOSE:
+            if _OPEN.find(opened[-1:]) != _CLOSE.find(text[place]):
+                break
+            opened = opened[:-1]
+        if not opened:
             return place + 1
     raise Unreadable("brackets")
 

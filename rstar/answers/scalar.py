@@ -41,7 +41,9 @@ def same_value(a: Node, b: Node, compat: bool = False) -> Sameness:
     symbols = sorted(a.symbols() | b.symbols())
     try:
         if symbols:
-            return _same_function(a, b, symbols)
+            same = _same_function(a, b, symbols)
+            slip = same.equal and a.symbols() != b.symbols() and (_vanishes(a) or _vanishes(b))
+            return Sameness(None, "zero_factor") if slip else same
         return _same_constant(a, b, compat)
     except TooLarge:
         return Sameness(None, "guard:size")
@@ -153,6 +155,14 @@ def _largest(*nodes: Node) -> int:
         return 1
     written = (abs(int(node.value)) for root in nodes for node in root.walk() if node.op == "num")
     return min(max(written, default=1), _LARGEST_SCALE) + 1
+
+
+def _vanishes(node: Node) -> bool:
+    """Whether zero times a letter occurs: `0x` is rather a slip than a zero."""
+    return any(
+        each.op == "mul" and each.symbols() and any(part.op == "num" and part.value == 0 for part in each.args)
+        for each in node.walk()
+    )
 
 
 def _is_complex(value: Any) -> bool:

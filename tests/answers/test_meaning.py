@@ -34,7 +34,7 @@ def test_expressions(seed: int) -> None:
 
 def expression(draw: Random, depth: int) -> Tree:
     if depth == 0 or draw.random() < 0.2:
-        return ("num", draw.randint(0, 12)) if draw.random() < 0.5 else ("sym", draw.choice("xn"))
+        return ("num", draw.randint(1, 12)) if draw.random() < 0.5 else ("sym", draw.choice("xn"))
     op = draw.choice(["+", "-", "*", "*", "/", "^", "neg"])
     if op == "^":
         return op, expression(draw, depth - 1), draw.randint(2, 4)

@@ -103,7 +103,7 @@ UNEQUAL = {
         (r"\sin 2x", r"\sin(2)x"), ("a^{mn}", "a^mn"), (r"\sqrt{10^{20}+1}", r"\sqrt{10^{20}+2}"),
         (r"\lfloor x\rfloor", "x"), (r"\sum_{k=1}^{3} a_k", "3a_k"), ("2n", "2ⁿ"), ("an", "aₙ"), ("x^8", "x²³"),
         (r"\ln 5", r"\log 5"), ("2", r"\log 100"), ("|x-20000|", "20000-x"), (r"\ln|x|", r"\ln x"), ("PQ", "pq"),
-        ("f^{(2)}(x)", "f^2(x)"), (r"\vec a\cdot\vec b", r"\vec a\times\vec b"), ("x^8", "x^{2}^{3}"),
+        ("f^{(2)}(x)", "f^2(x)"), ("0", "0x"), (r"\vec a\cdot\vec b", r"\vec a\times\vec b"), ("x^8", "x^{2}^{3}"),
     ],
     "units": [
         (r"8\text{ cm}", r"8\text{ m}"), (r"8\text{ cm}", r"8\text{ cm}^2"), ("8 hours", "8 minutes"),
@@ -136,7 +136,8 @@ UNEQUAL = {
         ("x+y=1", "1"), ("x^2+y^2=4", "4"), ("x=5", "2x=5"), ("y=2x-1", "2x-1"), ("x=2", "x=2,3"),
         (r"\sin x=\frac12", r"\cos x=\frac12"), ("3", r"\cot(x)=3"), ("3", r"\arcsin x=3"), ("3", "|x|=3"),
         ("8", "xyz=8"),
-        ("area = 5", "perimeter = 5"), ("r^2+r+1=0", "r^2+r+1<0"), ("x^2<-1", "x^2<-2"), ("(p,q)=(3,2)", "(p,q]=(3,2)"),
+        ("area = 5", "perimeter = 5"), ("y=-1", "f=-1"), ("r^2+r+1=0", "r^2+r+1<0"), ("x^2<-1", "x^2<-2"),
+        ("(p,q)=(3,2)", "(p,q]=(3,2)"),
     ],
     "others": [
         ("B", "C"), ("AC", "ABC"), ("B", "(B) or (C)"), ("B", "(B), (C)"), ("B", "(B) is wrong"), ("A: 5, B: 6", "A"),
