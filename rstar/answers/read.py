@@ -24,6 +24,7 @@ from rstar.answers.kinds import (
 from rstar.answers.leaves import READERS, measured, ratio
 from rstar.answers.names import is_name, name_of
 from rstar.answers.normalise import tidy
+from rstar.answers.plusminus import expanded
 from rstar.answers.python_repr import from_python
 
 _MAX_DEPTH = 6
@@ -276,9 +277,13 @@ def _relation(text: str, depth: int) -> Answer | None:
     if set(ops) == {"="}:
         return _equation(parts, depth)
     try:
-        return Relation(tuple(read_expression(part) for part in parts), tuple(ops))
+        sides = tuple(read_expression(part) for part in parts)
     except Unreadable:
         return Opaque(text)
+    if ops == ["ne"] and sides[1].has("pm", "mp"):  # x is neither
+        neither = tuple(Relation((sides[0], each), ("ne",)) for each in expanded(sides[1]))
+        return Combined("cap", neither) if neither else Opaque(text, "plus_minus")
+    return Relation(sides, tuple(ops))
 
 
 def _equation(parts: list[str], depth: int) -> Answer:

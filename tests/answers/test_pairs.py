@@ -60,7 +60,8 @@ EQUAL = {
         (r"[0,1]\cup[1,2]", "[0,2]"), (r"x<0\text{ or }x>1", r"(-\infty,0)\cup(1,\infty)"),
         (r"\mathbb{R}\setminus\{0\}", r"x\ne0"), ("(2, 3)", "2<x<3"), (r"(-2,2)", "x^2<4"),
         ("[1,4)", "Interval.Ropen(1, 4)"), ("a<b<c", "c>b>a"), (r"\mathbb{R}", r"(-\infty,\infty)"),
-        (r"\mathbb{R}", r"\mathbf{R}"), (r"\{5\}", r"x\in\{5\}"), (r"(-\infty,1)\cup(3,\infty)", "(-oo, 1) U (3, oo)"),
+        (r"\mathbb{R}", r"\mathbf{R}"), (r"x\ne\pm1", r"x \neq 1, -1"), (r"x\ne\pm1", r"\mathbb{R}\setminus\{-1,1\}"),
+        (r"\{5\}", r"x\in\{5\}"), (r"(-\infty,1)\cup(3,\infty)", "(-oo, 1) U (3, oo)"),
         (r"(-\infty,1)\cup(3,\infty)", r"(-\infty,1)\text{ or }(3,\infty)"), (r"x\ne0", r"x\in\mathbb{R}, x\ne 0"),
     ],
     "equations": [
@@ -130,7 +131,8 @@ UNEQUAL = {
     "sets": [
         ("x>3", r"x\ge3"), ("x>3", "x<3"), ("x>3", "3"), ("(2,3)", "[2,3]"), (r"(0,\infty)", r"[0,\infty)"),
         ("x>3", "y>3"), (r"(-\infty,-1)\cup(1,\infty)", r"(-\infty,-1)\cap(1,\infty)"), (r"x\in[-2,7]", r"m\in[-2,7]"),
-        (r"x\ne2", "x=2"), ("a<b<c", "a<c<b"), (r"\{x\mid x\ne2\}", r"\{y\mid x\ne2\}"),
+        (r"x\ne2", "x=2"), (r"x\ne\pm1", r"x\ne1"), (r"x\ne\pm1", r"x\ne\pm2"), ("a<b<c", "a<c<b"),
+        (r"\{x\mid x\ne2\}", r"\{y\mid x\ne2\}"),
     ],
     "equations": [
         ("x+y=1", "1"), ("x^2+y^2=4", "4"), ("x=5", "2x=5"), ("y=2x-1", "2x-1"), ("x=2", "x=2,3"),
