@@ -13,7 +13,8 @@ from typing import Any
 from rstar.sandbox import landlock, seccomp
 
 NOBODY = 65534
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, PR_SET_THP_DISABLE = 1, 8, 15, 38, 41
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_NO_NEW_PRIVS = 1, 4, 8, 15, 38
+PR_SET_THP_DISABLE = 41
 CAP_DAC_READ_SEARCH = 2
 CAPABILITY_VERSION = 0x20080522
 
@@ -63,6 +64,7 @@ def lock(config: dict[str, Any], cookie: int, c: ctypes.CDLL) -> Layers:
         layers["uid"] = _drop_uid(config["runtime"], has_landlock, c)
     else:
         layers["uid"] = (False, "left out on request")
+    c.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # a crash writes no core, not even to a collector that has no limit
     held = c.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
     layers["no_new_privs"] = (held, "no set-uid program can give rights back")
     if has_landlock:

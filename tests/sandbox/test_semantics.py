@@ -3,7 +3,7 @@
 import pytest
 
 from rstar.core.execution import Status
-from rstar.sandbox import SandboxConfig
+from rstar.sandbox import Limits, SandboxConfig
 from rstar.sandbox.wire import STATUSES
 from tests.sandbox.conftest import Box, opened
 
@@ -88,6 +88,25 @@ def test_long_output_keeps_both_ends(bare: Box) -> None:
     assert shown.truncated
     assert shown.value is not None
     assert len(shown.value) <= 4096
+
+
+def test_the_longest_texts_fit_into_a_report() -> None:
+    with opened(SandboxConfig(preload=(), limits=Limits(out_chars=20_000))) as box:
+        result = box.run("print('😀' * 30000)\n'😀' * 30000")
+        assert (result.status, len(result.stdout), len(result.value or "")) == (Status.OK, 19_999, 19_999)
+
+
+def test_output_through_a_stream_of_the_steps_own_is_kept(bare: Box) -> None:
+    wrap = "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\nprint('ä')"
+    assert bare.run(wrap).stdout == "ä\n"
+    assert bare.run("print('ö')", bare.state(wrap)).stdout == "ö\n"
+    assert bare.run(wrap + "\n1 / 0").stdout == "ä\n"
+
+
+def test_a_refusal_that_a_library_renames_is_still_denied(bare: Box) -> None:
+    result = bare.run("import urllib.request\nurllib.request.urlopen('http://127.0.0.1:9/')")
+    assert (result.status, (result.error or "")[:8]) == (Status.DENIED, "URLError")
+    assert bare.run("try:\n    open('/etc/passwd')\nexcept OSError:\n    1 / 0").status is Status.EXCEPTION
 
 
 def test_unicode_and_surrogates_come_back_as_text(bare: Box) -> None:
@@ -185,4 +204,6 @@ def test_mathematics_is_warm(full: Box) -> None:
 def test_times_are_told(bare: Box) -> None:
     result = bare.run("import time\nbegan = time.thread_time()\nwhile time.thread_time() - began < 0.2: pass")
     assert 0.19 < result.cpu_s < 0.6
+    crashed = bare.run("import ctypes, time\nwhile time.thread_time() < 0.1: pass\nctypes.string_at(0)", keep="never")
+    assert (crashed.status, crashed.cpu_s > 0.05) == (Status.CRASHED, True)
     assert result.wall_s >= result.cpu_s * 0.9
