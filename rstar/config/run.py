@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from rstar.config.base import Config
 from rstar.config.models import EngineConfig, ModelConfig, TinyModelConfig
@@ -149,6 +149,16 @@ class EvaluateConfig(Config):
     """Held-out problems a level that are searched (all of them get the greedy pass)."""
     max_depth: int = Field(16, ge=1)
     max_tokens: int = Field(512, ge=1)
+    generators: dict[str, Path] = {}
+    """Other language models by the role they play, such as `discriminator`: the folder of a stage (as
+    `runs/demo/round-1/policy`) or of a checkpoint, or a hub name."""
+
+    @field_validator("generators")
+    @classmethod
+    def _another_role(cls, generators: dict[str, Path]) -> dict[str, Path]:
+        if "policy" in generators:
+            raise ValueError("`policy` is the run's own")
+        return generators
 
 
 class RuntimeConfig(Config):

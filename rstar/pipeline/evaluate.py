@@ -21,6 +21,8 @@ from rstar.pipeline.prepare import content, paths_of, problems, required, task_r
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.roles import value_roles
 from rstar.pipeline.search import Models, Pass, grammar_of, search_stage
+from rstar.store import manifest
+from rstar.store.fingerprint import file_sha256, fingerprint
 from rstar.store.layout import ANSWERS, CHECKPOINT, REPORT, TREES
 from rstar.store.manifest import Manifest, stage, write_atomic
 from rstar.store.trees import read_trees
@@ -97,7 +99,7 @@ def evaluation(
 
     `source` identifies where the problems come from.
     """
-    inputs = {"problems": source, **{name: required(path).fingerprint for name, path in models.items()}}
+    inputs = {"problems": source, **{role: identity(path) for role, path in models.items()}}
     recipe = {"search": how.model_dump(mode="json"), "problems": len(asked), **shared_recipe(cfg)}
     with stage(folder, "evaluate", recipe, inputs) as it:
         if not it.complete:
@@ -121,9 +123,24 @@ def equality_of(cfg: RunConfig) -> AbstractContextManager[Equal]:
 
 
 def loaded(cfg: RunConfig, stages: dict[str, Path]) -> Models:
-    """The checkpoints of finished stages by role: `policy` generates, the others are value models."""
-    paths = {role: stage / CHECKPOINT for role, stage in stages.items()}
-    return Models({"policy": paths.pop("policy")}, paths, cfg.model.dtype)
+    """The checkpoints of finished stages by role: `policy` and `evaluate.generators` generate, the others are value
+    models."""
+    paths = {role: stage / CHECKPOINT if _is_stage(stage) else stage for role, stage in stages.items()}
+    generators = {role: path for role, path in paths.items() if role in ("policy", *cfg.evaluate.generators)}
+    values = {role: path for role, path in paths.items() if role not in generators}
+    return Models(generators, values, cfg.model.dtype)
+
+
+def identity(folder: Path) -> str:
+    """What a model is known by: its stage's fingerprint, else the hashes of a checkpoint's weights, else its name."""
+    if _is_stage(folder):
+        return required(folder).fingerprint
+    weights = sorted(folder.glob("*.safetensors"))
+    return fingerprint([file_sha256(path) for path in weights] or [str(folder)])
+
+
+def _is_stage(folder: Path) -> bool:
+    return manifest.read(folder) is not None
 
 
 def shared_recipe(cfg: RunConfig) -> dict[str, Any]:

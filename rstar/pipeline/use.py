@@ -19,7 +19,7 @@ from rstar.engine.driver import Driver
 from rstar.engine.ledger import Ledger
 from rstar.errors import ConfigError, InputError, StageFailed
 from rstar.evaluate.answer import choose
-from rstar.pipeline.evaluate import equality_of, evaluation, first_of_each_level, loaded
+from rstar.pipeline.evaluate import equality_of, evaluation, first_of_each_level, identity, loaded
 from rstar.pipeline.prepare import paths_of, problems
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.roles import lanes_of
@@ -98,7 +98,8 @@ def prepared(cfg: RunConfig, number: int, how: AnySearch, models: dict[str, Path
     needed = needed_of(cfg, number, how, models)
     # Problems count by what they say, wherever they came from.
     source = fingerprint([[problem.id, problem.text, problem.answer, problem.level] for problem in asked])
-    name = fingerprint([number, how.model_dump(mode="json"), source])[:12]
+    others = {role: identity(path) for role, path in needed.items() if role in cfg.evaluate.generators}
+    name = fingerprint([number, how.model_dump(mode="json"), source, *others.items()])[:12]
     folder = paths_of(cfg).folder / "evaluations" / name
     return Evaluation(cfg, number, how, asked, needed, source, folder)
 
@@ -239,10 +240,14 @@ def needed_of(cfg: RunConfig, number: int, how: AnySearch, models: dict[str, Pat
                 f" have (its value models: {', '.join(have) or 'none'}). A run whose config says"
                 f" `values: {{{role}: {{kind: …}}}}` trains one{other}"
             )
-        if call == "generate" and role not in ("policy",):
+        others = cfg.evaluate.generators
+        if call == "generate" and role not in ("policy", *others):
             raise InputError(
-                f"{how.kind}: it asks a second generator, {role!r}; a run has its policy alone: say `policy`"
+                f"{how.kind}: it asks a second generator, {role!r}: name its checkpoint"
+                f" (evaluate.generators.{role}=PATH), or let it ask the run's own `policy`"
             )
+        if call == "generate" and role != "policy":
+            needed[role] = others[role]
         if call == "score":
             needed[role] = models[role]
     return needed

@@ -68,6 +68,21 @@ def test_every_strategy_is_evaluated_with_its_metrics_and_its_cost(folder, kind)
     assert f"{told['cost']['generated']:,}" in shown.stdout
 
 
+def test_another_model_may_be_the_discriminator(folder):
+    words = ["--problems", "mine.jsonl", "--search", "mutual", *small("mutual"), "--set", "discriminator=discriminator"]
+    assert "evaluate.generators.discriminator=PATH" in refused(rstar("evaluate", "runs/tiny", *words, folder=folder))
+    answers = set()
+    for model in ("runs/tiny/round-1/policy", "runs/tiny/round-1/policy/checkpoint", "runs/tiny/round-2/policy"):
+        generators = f"evaluate.generators.discriminator={model}"
+        done = rstar("evaluate", "runs/tiny", generators, *words, "-q", "--json", folder=folder)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        made = manifest.read((folder / told["answers"]).parent)
+        assert made is not None
+        answers.add(made.inputs["discriminator"])
+    assert len(answers) == 3
+
+
 def test_the_cost_is_the_same_when_it_is_made_again(folder, tmp_path):
     words = ["evaluate", "runs/tiny", "--problems", "mine.jsonl", "--search", "mcts", *small("mcts"), "-q", "--json"]
     first = json.loads(rstar(*words, folder=folder).stdout)
