@@ -58,6 +58,7 @@ def lock(config: dict[str, Any], cookie: int, c: ctypes.CDLL) -> Layers:
     if wanted == "unsafe":
         return dict.fromkeys(REMEDY, (False, "switched off: isolation is unsafe"))
     _limit(config["limits"])
+    _go_first()
     layers["rlimits"] = (True, "address space, file size, open files, core dumps; CPU per step")
     has_landlock = "landlock" not in skip and landlock.abi(c) > 0
     if "uid" not in skip:
@@ -111,6 +112,15 @@ def _limit(limits: dict[str, Any]) -> None:
         if ceiling != resource.RLIM_INFINITY:
             value = (min(value[0], ceiling), min(value[1], ceiling))
         resource.setrlimit(name, value)
+
+
+def _go_first() -> None:
+    """When the machine runs out of memory, the kernel is to end a step and not the training beside it."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("1000")
+    except OSError:  # /proc cannot be written here
+        return
 
 
 def _drop_uid(runtime: list[str], has_landlock: bool, c: ctypes.CDLL) -> tuple[bool, str]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from rstar.core.execution import Status
 from rstar.errors import SandboxUnavailable
 from rstar.sandbox import Limits, SandboxConfig, seccomp
-from tests.sandbox.conftest import Box, opened
+from tests.sandbox.conftest import Box, children, opened
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMITS = Limits(cpu_s=0.5, wall_s=1.0)
@@ -34,6 +35,16 @@ def test_nothing_hostile_survives_in_a_sibling_or_the_parent(full: Box) -> None:
         full.run(poison, at)
     probe = "len('abc'), sympy.Integer(2) + 1, mpmath.mp.dps, sys.getrecursionlimit(), math.sqrt(4)"
     assert full.run(probe, at).value == "(3, 3, 15, 1000, 2.0)"
+
+
+def test_the_kernel_ends_steps_before_anything_else_when_memory_is_out(bare: Box) -> None:
+    bare.state("x = 1")
+    scores = set()
+    for pid in children(bare.broker()):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            scores.add(Path(f"/proc/{pid}/oom_score_adj").read_text().strip())
+    assert scores == {"1000"}
+    assert Path(f"/proc/{bare.broker()}/oom_score_adj").read_text() == Path("/proc/self/oom_score_adj").read_text()
 
 
 def test_kept_nodes_stay_confined(bare: Box) -> None:
