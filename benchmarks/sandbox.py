@@ -2,8 +2,9 @@
 
     python benchmarks/sandbox.py [--quick]
 
-The mix is TRAJECTORIES: realistic five-step solutions in sympy, numpy and plain Python. Each is expanded as a tree,
-WIDTH candidates at each depth, one of which is built upon; no two are the same code. Every way runs each node once:
+The mix is TRAJECTORIES: realistic five-step solutions with sympy. Each is expanded as a tree, WIDTH candidates at each
+depth, one of which is built upon; no two are the same code. (PLAIN, solutions without sympy, is shown beside it: there
+a step costs next to nothing and the fork is what one pays.) Every way runs each node once:
 
     fresh    a new interpreter for every node, which runs the node's whole prefix (the chosen path only: a sample)
     replay   one fork of a warm zygote for every node, which runs the whole prefix
@@ -61,22 +62,6 @@ TRAJECTORIES: dict[str, list[str]] = {
         "count = len([t for t in range(n, 200000, m) if t % 2 == 0])",
         "from sympy import mod_inverse\ninverse = mod_inverse(int(n) + 1, 10007)",
         "print(int(n), count, inverse * {k} % 10007)",
-    ],
-    "permutations": [
-        "from itertools import permutations\nletters = 'ABCDEF'\nwords = list(permutations(letters))",
-        "apart = [w for w in words if abs(w.index('A') - w.index('B')) > {k} % 3 + 1]",
-        "fixed = sum(1 for w in words if all(c != letters[i] for i, c in enumerate(w)))",
-        "from math import factorial\nratio = len(apart) / factorial(6)",
-        "print(len(apart), fixed + {k}, round(ratio, 4))",
-    ],
-    "dice": [
-        "from fractions import Fraction\ndef add(table, sides):\n    out = {{}}\n    for total, ways in table.items():"
-        "\n        for face in range(1, sides + 1):\n            out[total + face] = out.get(total + face, 0) + ways\n"
-        "    return out\ntable = {{0: 1}}",
-        "for _ in range(5 + {k} % 3):\n    table = add(table, 6)",
-        "total = sum(table.values())\nmost = max(table, key=table.get)",
-        "even = Fraction(sum(w for t, w in table.items() if t % 2 == 0), total)",
-        "tail = Fraction(sum(w for t, w in table.items() if t > 20 + {k}), total)\nprint(most, even, tail)",
     ],
     "eigenvalues": [
         "from sympy import *\nA = Matrix([[2, -1, 0], [-1, {k} + 2, -1], [0, -1, 2]])",
@@ -141,13 +126,6 @@ TRAJECTORIES: dict[str, list[str]] = {
         "w = expand((1 + I*sqrt(3))**({k} + 4))\nangle = arg(w)",
         "print(product_, sum(sizes).evalf(6), re(w), angle)",
     ],
-    "numpy grid": [
-        "import numpy as np\nv = np.arange(1, 60 + {k})\nm = np.outer(v, v) % 7",
-        "u, c = np.unique(m, return_counts=True)",
-        "g = np.array([[x * x + y * y for x in range(80)] for y in range(80)])\nhits = int((g <= 900 + {k}).sum())",
-        "walk = np.linalg.matrix_power(np.array([[0.5, 0.5], [0.25, 0.75]]), 20)",
-        "print(u[np.argmax(c)], hits, walk.round(4).tolist())",
-    ],
     "polynomial gcd": [
         "from sympy import *\nx = symbols('x')\np = expand((x - 1)*(x + 2)*(x**2 + {k}*x + 1))\n"
         "q = expand((x + 2)*(x**3 - {k}))",
@@ -163,27 +141,12 @@ TRAJECTORIES: dict[str, list[str]] = {
         "least = simplify(S_.subs(r, best[0]))",
         "print(N(best[0], 6), N(least, 6), diff(S_, r, 2).subs(r, best[0]) > 0)",
     ],
-    "pythagorean triples": [
-        "from math import gcd, isqrt\nlimit = 300 + {k}",
-        "triples = []\nfor a in range(1, limit):\n    for b in range(a, limit):\n        c2 = a*a + b*b\n"
-        "        c = isqrt(c2)\n        if c > limit: break\n        if c*c == c2: triples.append((a, b, c))",
-        "primitive = [t for t in triples if gcd(t[0], t[1]) == 1]",
-        "perimeters = {{}}\nfor t in triples:\n    perimeters[sum(t)] = perimeters.get(sum(t), 0) + 1",
-        "print(len(triples), len(primitive), max(perimeters, key=perimeters.get))",
-    ],
     "divisor sums": [
         "from sympy import divisors, totient, factorint, primerange, divisor_sigma\nn = 5040 + 12*{k}",
         "f = factorint(n)\ntau = 1\nfor e in f.values():\n    tau *= e + 1",
         "perfect = [m for m in range(2, 600) if sum(divisors(m)) == 2*m]",
         "goldbach = sum(1 for p in primerange(2, 500) if (1000 + 2*{k} - p) in set(primerange(2, 2000)))",
         "print(tau, totient(n), divisor_sigma(n), perfect, goldbach)",
-    ],
-    "digits": [
-        "total = 0\nfor n in range(1, 20000):\n    if sum(int(c) for c in str(n)) == 10 + {k} % 7:\n        total += 1",
-        "palindromes = [n for n in range(1, 20000) if str(n) == str(n)[::-1]]",
-        "power = pow(7, 12345 + {k}, 10**6)",
-        "def base(n, b):\n    out = ''\n    while n:\n        out, n = str(n % b) + out, n // b\n    return out",
-        "print(total, len(palindromes), power, base(2024 + {k}, 6))",
     ],
     "series": [
         "from sympy import *\nk, n = symbols('k n', integer=True, positive=True)",
@@ -200,6 +163,89 @@ TRAJECTORIES: dict[str, list[str]] = {
         "p = binomial(10, 4) * Rational(1, {k} + 2)**4 * (1 - Rational(1, {k} + 2))**6",
         "print(expected, p, N(p, 5))",
     ],
+    "functions": [
+        "from sympy import *\nx, y = symbols('x y')\nf = ({k}*x + 3)/(x - 2)",
+        "inverse = solve(Eq(y, f), x)[0]\ntwice = simplify(f.subs(x, f))",
+        "fixed = solve(Eq(f, x), x)\npole = limit(f, x, oo)",
+        "tangent = simplify(f.subs(x, 5) + diff(f, x).subs(x, 5)*(x - 5))",
+        "print(inverse, twice, [radsimp(v) for v in fixed], pole, tangent)",
+    ],
+    "logarithms": [
+        "from sympy import *\nx = symbols('x', positive=True)\neq = Eq(log(x, 2) + log(x + {k}, 2), 5)",
+        "sols = solve(eq, x)",
+        "checks = [abs(N(eq.lhs.subs(x, s) - 5)) < 1e-9 for s in sols]",
+        "y = symbols('y')\nexpo = solve(4**y - {k}*2**y - 32, y)",
+        "print(sols, checks, [N(v, 5) for v in expo])",
+    ],
+    "binomial theorem": [
+        "from sympy import *\nx, y = symbols('x y')\np = expand((2*x - {k}*y)**7)",
+        "c = p.coeff(x, 4).coeff(y, 3)",
+        "total = p.subs({{x: 1, y: 1}})\nconstant = expand((x**2 + {k}/x)**6).coeff(x, 0)",
+        "odd = sum(binomial(12, i) for i in range(1, 13, 2))",
+        "print(c, total, constant, odd + {k})",
+    ],
+    "null space": [
+        "from sympy import *\nA = Matrix([[1, 2, 3, {k}], [2, 4, 6, 2*{k}], [1, 0, 1, 1]])",
+        "R, pivots = A.rref()",
+        "kernel = A.nullspace()\nrank = A.rank()",
+        "B = Matrix([[1, {k}], [0, 1]])**10 * Matrix([1, 1])",
+        "print(rank, pivots, kernel[0].T, B.T)",
+    ],
+    "parabola": [
+        "from sympy import *\nx, k = symbols('x k', real=True)\nf = x**2 - {k}*x + 7",
+        "vertex = solve(diff(f, x), x)[0]\nlow = f.subs(x, vertex)",
+        "tangent = solve(discriminant(f - (2*x + k), x), k)",
+        "cut = solve(f - (x + 9), x)\nlength = simplify(sqrt(2) * Abs(cut[0] - cut[1]))",
+        "print(vertex, low, tangent, radsimp(length))",
+    ],
+    "arithmetic sequence": [
+        "from sympy import *\na, d, i, n = symbols('a d i n')\nterm = lambda j: a + (j - 1)*d",
+        "sol = solve([Eq(term(5), 12 + {k}), Eq(term(12), 47)], [a, d])",
+        "total = summation(sol[a] + (i - 1)*sol[d], (i, 1, n))",
+        "when = solve(expand(total) - 500, n)",
+        "print(sol, factor(total), [N(r, 4) for r in when])",
+    ],
+}
+
+PLAIN: dict[str, list[str]] = {
+    "permutations": [
+        "from itertools import permutations\nletters = 'ABCDEF'\nwords = list(permutations(letters))",
+        "apart = [w for w in words if abs(w.index('A') - w.index('B')) > {k} % 3 + 1]",
+        "fixed = sum(1 for w in words if all(c != letters[i] for i, c in enumerate(w)))",
+        "from math import factorial\nratio = len(apart) / factorial(6)",
+        "print(len(apart), fixed + {k}, round(ratio, 4))",
+    ],
+    "dice": [
+        "from fractions import Fraction\ndef add(table, sides):\n    out = {{}}\n    for total, ways in table.items():"
+        "\n        for face in range(1, sides + 1):\n            out[total + face] = out.get(total + face, 0) + ways\n"
+        "    return out\ntable = {{0: 1}}",
+        "for _ in range(5 + {k} % 3):\n    table = add(table, 6)",
+        "total = sum(table.values())\nmost = max(table, key=table.get)",
+        "even = Fraction(sum(w for t, w in table.items() if t % 2 == 0), total)",
+        "tail = Fraction(sum(w for t, w in table.items() if t > 20 + {k}), total)\nprint(most, even, tail)",
+    ],
+    "numpy grid": [
+        "import numpy as np\nv = np.arange(1, 60 + {k})\nm = np.outer(v, v) % 7",
+        "u, c = np.unique(m, return_counts=True)",
+        "g = np.array([[x * x + y * y for x in range(80)] for y in range(80)])\nhits = int((g <= 900 + {k}).sum())",
+        "walk = np.linalg.matrix_power(np.array([[0.5, 0.5], [0.25, 0.75]]), 20)",
+        "print(u[np.argmax(c)], hits, walk.round(4).tolist())",
+    ],
+    "pythagorean triples": [
+        "from math import gcd, isqrt\nlimit = 300 + {k}",
+        "triples = []\nfor a in range(1, limit):\n    for b in range(a, limit):\n        c2 = a*a + b*b\n"
+        "        c = isqrt(c2)\n        if c > limit: break\n        if c*c == c2: triples.append((a, b, c))",
+        "primitive = [t for t in triples if gcd(t[0], t[1]) == 1]",
+        "perimeters = {{}}\nfor t in triples:\n    perimeters[sum(t)] = perimeters.get(sum(t), 0) + 1",
+        "print(len(triples), len(primitive), max(perimeters, key=perimeters.get))",
+    ],
+    "digits": [
+        "total = 0\nfor n in range(1, 20000):\n    if sum(int(c) for c in str(n)) == 10 + {k} % 7:\n        total += 1",
+        "palindromes = [n for n in range(1, 20000) if str(n) == str(n)[::-1]]",
+        "power = pow(7, 12345 + {k}, 10**6)",
+        "def base(n, b):\n    out = ''\n    while n:\n        out, n = str(n % b) + out, n // b\n    return out",
+        "print(total, len(palindromes), power, base(2024 + {k}, 6))",
+    ],
     "partitions": [
         "from functools import lru_cache\n@lru_cache(None)\ndef ways(n, big):\n    if n == 0: return 1\n"
         "    if n < 0 or big == 0: return 0\n    return ways(n - big, big) + ways(n, big - 1)",
@@ -208,21 +254,15 @@ TRAJECTORIES: dict[str, list[str]] = {
         "from math import comb\ncatalan = comb(2*(10 + {k}), 10 + {k}) // (11 + {k})",
         "print(w, table[100 + {k}], catalan)",
     ],
-    "functions": [
-        "from sympy import *\nx, y = symbols('x y')\nf = ({k}*x + 3)/(x - 2)",
-        "inverse = solve(Eq(y, f), x)[0]\ntwice = simplify(f.subs(x, f))",
-        "fixed = solve(Eq(f, x), x)\npole = limit(f, x, oo)",
-        "tangent = simplify(f.subs(x, 5) + diff(f, x).subs(x, 5)*(x - 5))",
-        "print(inverse, twice, [radsimp(v) for v in fixed], pole, tangent)",
-    ],
 }
 
 
-def trees(names: list[str], depth: int) -> list[Tree]:
-    """One tree a name: `depth` steps, of that trajectory and of those that follow it."""
+def trees(trajectories: list[list[str]], depth: int) -> list[Tree]:
+    """One tree a trajectory: `depth` steps, its own and those of the trajectories that follow it."""
     made = []
-    for at in range(len(names)):
-        steps = [step for extra in range(depth // 5) for step in TRAJECTORIES[names[(at + extra) % len(names)]]]
+    for at in range(len(trajectories)):
+        chain = [trajectories[(at + extra) % len(trajectories)] for extra in range(depth // 5)]
+        steps = [step for trajectory in chain for step in trajectory]
         made.append([[f"{step.format(k=k + 1)}\n_k = {k}" for k in range(WIDTH)] for step in steps])
     return made
 
@@ -372,18 +412,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="every fourth trajectory only: a look, not a measurement")
     options = parser.parse_args()
-    names = list(TRAJECTORIES)[:: 4 if options.quick else 1]
-    mix, one = trees(names, 5), SandboxConfig(concurrency=1)
+    sympy = list(TRAJECTORIES.values())[:: 4 if options.quick else 1]
+    mix, plain, one = trees(sympy, 5), trees(list(PLAIN.values()), 5), SandboxConfig(concurrency=1)
     ways = {
         "fresh interpreter, whole prefix": fresh(mix),
         "fork, replay of the prefix": grown(SandboxConfig(keep="never", concurrency=1), mix),
         "warm exec, no isolation": warm(mix),
         "ours, every layer": grown(one, mix),
         "ours, unsafe": grown(one.model_copy(update={"isolation": "unsafe"}), mix),
-        "ours, depth 10": grown(one, trees(names, 10)),
-        "ours, depth 15": grown(one, trees(names, 15)),
-        "warm exec, depth 15": warm(trees(names, 15)),
-        "ours, empty step": grown(one, [[[f"x = {k}" for k in range(WIDTH)]] * 5] * len(names)),
+        "ours, depth 10": grown(one, trees(sympy, 10)),
+        "ours, depth 15": grown(one, trees(sympy, 15)),
+        "warm exec, depth 15": warm(trees(sympy, 15)),
+        "warm exec, plain Python": warm(plain),
+        "ours, plain Python": grown(one, plain),
+        "ours, empty step": grown(one, [[[f"x = {k}" for k in range(WIDTH)]] * 5] * len(sympy)),
         "ours, all cores": grown(SandboxConfig(), mix),
     }
     figures = {name: cost.figures() for name, cost in ways.items()}
