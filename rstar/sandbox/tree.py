@@ -35,7 +35,7 @@ from rstar.sandbox.process import (
 from rstar.sandbox.room import short_of_memory
 from rstar.sandbox.wire import CODE, FORK, FORKED, MAX_RESULT, RUN, RUN_HEAD, digest
 
-MEMORY_CHECK = 64
+MEMORY_CHECK = 16
 """The memory that is left is looked at after so many forks."""
 
 STARVED_S = 60.0
