@@ -99,8 +99,11 @@ def evaluation(
 
     `source` identifies where the problems come from.
     """
-    inputs = {"problems": source, **{role: identity(path) for role, path in models.items()}}
+    known = {role: identity(path) for role, path in models.items()}
+    others = {role: known.pop(role) for role in cfg.evaluate.generators if role in known}  # no stages of this run
+    inputs = {"problems": source, **known}
     recipe = {"search": how.model_dump(mode="json"), "problems": len(asked), **shared_recipe(cfg)}
+    recipe |= {"generators": others} if others else {}
     with stage(folder, "evaluate", recipe, inputs) as it:
         if not it.complete:
             started = time.monotonic()
