@@ -3,25 +3,23 @@
     python benchmarks/evolution.py configs/demo.yaml --seeds 1 2 3
 
 Prints each round's held-out pass@1 of policy and control by seed, and the difference with a paired bootstrap over
-problems; the last line is JSON. The bar: in the last round the policy beats its control by `--points` for the mean over
-seeds, and the interval of the difference lies above 0. Finished runs are reused.
+problems, all seeds of a problem together; the last line is JSON. The bar: in the last round the policy beats its
+control by `--points` for the mean over seeds, and the interval of the difference lies above 0. Finished runs are
+reused.
 """
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
-from scipy.stats import bootstrap
 
 from rstar.cli.screen import progress
+from rstar.config.paper import PaperConfig
 from rstar.evaluate.report import markdown
-from rstar.pipeline.inspect import config
-from rstar.pipeline.prepare import paths_of
-from rstar.pipeline.round import evolve
-from rstar.store.layout import ANSWERS
+from rstar.evaluate.seeds import Measure, difference, shares
+from rstar.paper.runs import Run, finished, right
+from rstar.pipeline.inspect import config, summaries
 
 
 def main() -> int:
@@ -30,45 +28,40 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--points", type=float, default=10.0, help="the bar, in points of held-out pass@1")
     asked = parser.parse_args()
+    evolution = (*asked.config, "control=true")
+    paper = PaperConfig(evolution=evolution, seeds=tuple(asked.seeds), runs=config(evolution).runtime.runs)
+    with progress(quiet=False) as report:
+        runs = finished(paper, report)
     rows: list[list[str]] = []
-    last: list[np.ndarray] = []
     table: list[dict[str, Any]] = []
-    for seed in asked.seeds:
-        cfg = config([*asked.config, f"seed={seed}", "control=true"])
-        cfg = cfg.model_copy(update={"name": f"{cfg.name}-seed-{seed}"})
-        with progress(quiet=False) as report:
-            rounds = evolve(cfg, report)
-        for one in rounds:
+    for run in runs:
+        for one in summaries(run.paths.folder)[: run.last]:
             policy, control = one["policy"]["accuracy"]["share"], one["control"]["accuracy"]["share"]
             search, pairs = one["search"], one["pairs"]
-            table.append({"seed": seed, "round": one["round"], "policy": policy, "control": control})
-            cells = [str(seed), str(one["round"]), _share(one["coverage"]), _percent(policy), _percent(control)]
+            table.append({"seed": run.seed, "round": one["round"], "policy": policy, "control": control})
+            cells = [str(run.seed), str(one["round"]), _share(one["coverage"]), _percent(policy), _percent(control)]
             cells.append(_percent(search["accuracy"]["share"]) if search else "–")
             cells += [_percent(pairs[kind]["share"]) if pairs else "–" for kind in ("step", "answer")]
             rows.append(cells)
-        final = paths_of(cfg).round(len(rounds))
-        policy_right, control_right = _right(final.eval_policy), _right(final.eval_control)
-        last.append(np.array([policy_right[name] - control_right[name] for name in policy_right], dtype=float))
     header = ["seed", "round", "coverage", "policy pass@1", "control pass@1", "search", "step pairs", "answer pairs"]
     print(markdown(header, rows))
-    gains = [100 * float(difference.mean()) for difference in last]
-    every = np.concatenate(last)
-    ends = bootstrap((every,), np.mean, n_resamples=2000, rng=np.random.default_rng(0)).confidence_interval
+    gain = difference(_solved(runs, "control"), _solved(runs, "policy"))
+    mean, (low, high) = gain.mean or 0.0, gain.interval or (0.0, 0.0)
     result = {
         "name": "evolution",
-        "ok": bool(np.mean(gains) >= asked.points and ends.low > 0),
-        "points_over_control": [round(gain, 2) for gain in gains],
-        "mean": round(float(np.mean(gains)), 2),
-        "interval": [round(100 * float(ends.low), 2), round(100 * float(ends.high), 2)],
+        "ok": bool(100 * mean >= asked.points and low > 0),
+        "points_over_control": [round(100 * (value or 0.0), 2) for value in gain.by_seed.values()],
+        "mean": round(100 * mean, 2),
+        "interval": [round(100 * low, 2), round(100 * high, 2)],
         "rounds": table,
     }
     print(orjson.dumps(result).decode())
     return 0 if result["ok"] else 1
 
 
-def _right(folder: Path) -> dict[str, bool]:
-    rows = [orjson.loads(line) for line in (folder / ANSWERS).read_bytes().splitlines()]
-    return {row["id"]: row["correct"] for row in rows}
+def _solved(runs: list[Run], who: str) -> Measure:
+    """What the last round's policy, or its control, solved of the held-out problems."""
+    return shares({run.seed: right(run.round(run.last).folder / "eval" / who, run.held_out(None)) for run in runs})
 
 
 def _share(coverage: dict[str, Any]) -> str:

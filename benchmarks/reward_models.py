@@ -48,6 +48,7 @@ from rstar.engine.hf import HfValue
 from rstar.evaluate.answer import vote
 from rstar.evaluate.metrics import pair_accuracy
 from rstar.evaluate.report import markdown
+from rstar.paper.judge import HOW, paired, score
 from rstar.pipeline.evaluate import evaluation, first_of_each_level
 from rstar.pipeline.inspect import config
 from rstar.pipeline.prepare import content, paths_of, problems
@@ -55,9 +56,7 @@ from rstar.pipeline.progress import Progress
 from rstar.pipeline.round import evolve
 from rstar.pipeline.search import grammar_of
 from rstar.pipeline.values import Predictor, write_data
-from rstar.search.chains import solution_score
-from rstar.select.annotate import terminal_guided
-from rstar.select.pairs import answer_groups, step_groups
+from rstar.search.reward import solution_score
 from rstar.store.layout import CHECKPOINT, TREES
 from rstar.store.trees import read_trees
 from rstar.train.job import ValueJob
@@ -134,7 +133,6 @@ def main() -> int:
     return 0 if result["ok"] else 1
 
 
-HOW = ("last", "min", "product")
 Figures = dict[str, list[float]]
 """What was measured -> its value for each seed."""
 
@@ -154,15 +152,9 @@ def held_out(cfg: RunConfig, count: int, k: int, report: Progress) -> list[HeldO
 def _prepared(tree: Tree, k: int) -> HeldOut:
     answered = [i for i in tree.leaves() if tree.nodes[i].terminal is Terminal.ANSWERED]
     drawn = random.Random(tree.problem.id).sample(answered, min(k, len(answered)))
-    asked = {i for leaf in drawn for i in tree.path(leaf)}
-    guided = terminal_guided(tree)
-    for _, chosen, rejected in step_groups(guided, 2):
-        asked.update(chosen, rejected)
-    for side in answer_groups([guided], 2):
-        asked.update(trajectory.leaf for trajectory in side)
-    # A step that failed is never scored by a search.
-    scored = [i for i in sorted(asked) if tree.nodes[i].terminal in (None, Terminal.ANSWERED)]
-    return HeldOut(tree, drawn, scored)
+    # A step that failed is never scored by a search; these did not.
+    solutions = {i for leaf in drawn for i in tree.path(leaf)}
+    return HeldOut(tree, drawn, sorted(solutions.union(paired(tree))))
 
 
 def baselines(trees: Sequence[HeldOut]) -> dict[str, Figures]:
@@ -212,13 +204,10 @@ def compare(
 
 def judge(cfg: RunConfig, model: HfValue, trees: Sequence[HeldOut]) -> dict[str, float]:
     """Pair accuracies and best@k of one model; its scores are left in the trees."""
-    grammar = grammar_of(cfg)
     best: dict[str, list[bool]] = {how: [] for how in HOW}
     for one in trees:
         tree, nodes = one.tree, one.tree.nodes
-        prompt = grammar.prompt(tree.problem.text)
-        for i, score in zip(one.asked, model.score([prompt + tree.prefix(i) for i in one.asked]), strict=True):
-            nodes[i].score = score
+        score(model, grammar_of(cfg), [(tree, one.asked)])
         for how, right in best.items():
             scores = {i: solution_score([nodes[at].score or 0.0 for at in tree.path(i)], how) for i in one.solutions}
             chosen = max(one.solutions, key=lambda i: scores[i], default=None)

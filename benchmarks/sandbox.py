@@ -12,9 +12,10 @@ a step costs next to nothing and the fork is what one pays.) Every way runs each
     ours     the execution tree with every layer on: a fork of the parent's state runs the node's own step
 
 Figures are CPU (user and system, of every process involved, start-up subtracted) per executed node. Every way runs one
-node at a time, because two at once on the two threads of one core would each take more CPU for the same work; only
-`all cores` is ours as it is used. Depths 10 and 15 are chained trajectories. Bars: at least TIMES_FRESH times less CPU
-than fresh, no more than warm, and depth 15 within DEPTH_SLACK of depth 5. The last line is JSON: name, ok, figures.
+node at a time and on one core, because two at once on the two threads of one core, or a process that wakes up on
+another core, take more CPU for the same work; only `all cores` is ours as it is used. Depths 10 and 15 are chained
+trajectories. Bars: at least TIMES_FRESH times less CPU than fresh, no more than warm, and depth 15 within DEPTH_SLACK
+of depth 5. The last line is JSON: name, ok, figures.
 """
 
 import argparse
@@ -25,6 +26,8 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -408,26 +411,38 @@ def warm(forest: list[Tree]) -> Cost:
     return Cost(len(nodes), cpu - idle_cpu, clock - idle_clock)
 
 
+@contextmanager
+def one_core() -> Iterator[None]:
+    """What starts meanwhile stays on one core."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="every fourth trajectory only: a look, not a measurement")
     options = parser.parse_args()
     sympy = list(TRAJECTORIES.values())[:: 4 if options.quick else 1]
     mix, plain, one = trees(sympy, 5), trees(list(PLAIN.values()), 5), SandboxConfig(concurrency=1)
-    ways = {
-        "fresh interpreter, whole prefix": fresh(mix),
-        "fork, replay of the prefix": grown(SandboxConfig(keep="never", concurrency=1), mix),
-        "warm exec, no isolation": warm(mix),
-        "ours, every layer": grown(one, mix),
-        "ours, unsafe": grown(one.model_copy(update={"isolation": "unsafe"}), mix),
-        "ours, depth 10": grown(one, trees(sympy, 10)),
-        "ours, depth 15": grown(one, trees(sympy, 15)),
-        "warm exec, depth 15": warm(trees(sympy, 15)),
-        "warm exec, plain Python": warm(plain),
-        "ours, plain Python": grown(one, plain),
-        "ours, empty step": grown(one, [[[f"x = {k}" for k in range(WIDTH)]] * 5] * len(sympy)),
-        "ours, all cores": grown(SandboxConfig(), mix),
-    }
+    with one_core():
+        ways = {
+            "fresh interpreter, whole prefix": fresh(mix),
+            "fork, replay of the prefix": grown(SandboxConfig(keep="never", concurrency=1), mix),
+            "warm exec, no isolation": warm(mix),
+            "ours, every layer": grown(one, mix),
+            "ours, unsafe": grown(one.model_copy(update={"isolation": "unsafe"}), mix),
+            "ours, depth 10": grown(one, trees(sympy, 10)),
+            "ours, depth 15": grown(one, trees(sympy, 15)),
+            "warm exec, depth 15": warm(trees(sympy, 15)),
+            "warm exec, plain Python": warm(plain),
+            "ours, plain Python": grown(one, plain),
+            "ours, empty step": grown(one, [[[f"x = {k}" for k in range(WIDTH)]] * 5] * len(sympy)),
+        }
+    ways["ours, all cores"] = grown(SandboxConfig(), mix)
     figures = {name: cost.figures() for name, cost in ways.items()}
     table = Table("way", "CPU ms/node", "nodes/CPU-s", "nodes/s", "broker ms", "fork ms", "MB/snapshot", "nodes")
     for name, row in figures.items():

@@ -19,7 +19,7 @@ from rstar.config.run import RunConfig
 from rstar.errors import Damaged, InputError, RecipeDrift, SandboxUnavailable
 from rstar.pipeline import inspect
 from rstar.pipeline import round as pipeline
-from rstar.pipeline.prepare import base
+from rstar.pipeline.base import base
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.train import policy_stage
 

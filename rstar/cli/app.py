@@ -11,6 +11,7 @@ import typer
 
 from rstar import __version__
 from rstar.cli import files, screen
+from rstar.cli.paper import HELP, paper
 from rstar.errors import InputError, RstarError, SandboxUnavailable
 from rstar.pipeline import inspect
 
@@ -137,6 +138,9 @@ def compare(
         screen.out.print(f"at like budgets: {one[better]} over {one[worse]} by {points}", highlight=False)
     for name in result["files"].values():
         screen.out.print(name, markup=False, highlight=False)
+
+
+app.command("paper", help=HELP)(paper)
 
 
 @app.command()

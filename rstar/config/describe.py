@@ -10,14 +10,16 @@ from pydantic_core import PydanticUndefined
 
 from rstar.config.benchmark import BenchmarkConfig
 from rstar.config.compare import CompareConfig, CompareRow
+from rstar.config.paper import PaperConfig
 from rstar.config.run import SHARED, RoundConfig, RunConfig
 
 HEAD = """\
 # Settings
 
 Files are YAML, merged left to right; `KEY.KEY=VALUE` on the command line comes last, and an unknown key is an error.
-A file may start from others: `include: [words.yaml]`. `search`, `retry`, `select`, `policy`, `ppm` and `values` stand
-once for all rounds, and each entry of `rounds` changes what it names. This page is made from the code (`make docs`).
+A file may start from others: `include: [words.yaml]`. `search`, `retry`, `explore`, `select`, `policy`, `ppm` and
+`values` stand once for all rounds, and each entry of `rounds` changes what it names. This page is made from the code
+(`make docs`).
 """
 
 
@@ -35,6 +37,8 @@ def page() -> str:
             waiting += [(f"{path}.{name}", inner) for name, inner in _models(model)]
     parts.append(_section("A comparison: `rstar compare`", CompareConfig))
     parts.append(_section("A comparison's `rows`", CompareRow))
+    parts.append(_section("The paper's tables: `rstar paper`", PaperConfig))
+    parts += [_section(f"Their `{name}`", model) for name, model in _models(PaperConfig)]
     parts.append(_section("A benchmark: `configs/benchmarks/NAME.yaml`", BenchmarkConfig))
     return "\n".join(parts)
 

@@ -149,9 +149,23 @@ def _file(path: Path, within: tuple[Path, ...] = ()) -> dict[str, Any]:
     return merged
 
 
+class _Strict(yaml.SafeLoader):
+    """YAML in which a name stands once in a mapping; the library would silently take the last of several."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(problem=f"`{key.value}` stands here twice", problem_mark=key.start_mark)
+                seen.add(key.value)
+        return node
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), _Strict)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); a setting is written KEY=VALUE") from error
     except UnicodeDecodeError as error:

@@ -24,6 +24,18 @@ class WordsProblemsConfig(Config):
     test_seed: int = 888001
 
 
+class CountdownProblemsConfig(Config):
+    """The embedded COUNTDOWN family: given numbers are combined into a target. Needs `task: countdown`."""
+
+    kind: Literal["countdown"] = "countdown"
+    train: dict[str, int] = {"L3": 300, "L4": 300, "L5": 300}
+    """Training problems a level; the level says how many numbers are given."""
+    test: int = Field(100, ge=1)
+    """Held-out problems a level."""
+    seed: int = 1
+    test_seed: int = 888001
+
+
 class FileProblemsConfig(Config):
     """Problems from JSONL files with `id`, `problem`, `answer` (and `level`, if there is one)."""
 
@@ -34,19 +46,27 @@ class FileProblemsConfig(Config):
     """Only the first so many training problems."""
     test_limit: int | None = Field(None, ge=1)
     """Only the first so many held-out problems."""
+    numbers: Literal["plain", "named"] = "plain"
+    """`named`: the policy reads `n0`, `n1` ... in the place of numbers and its code says them, in demonstrations too.
+    (Not with `task: code`, whose programs stand alone.)"""
 
 
-ProblemsConfig = Annotated[WordsProblemsConfig | FileProblemsConfig, Field(discriminator="kind")]
+ProblemsConfig = Annotated[
+    WordsProblemsConfig | CountdownProblemsConfig | FileProblemsConfig, Field(discriminator="kind")
+]
 
 
 class TeacherConfig(Config):
-    """The WORDS family's scripted teacher: knows eight of the 32 verbs and errs now and then."""
+    """The scripted teacher of an embedded family: WORDS' knows eight of the 32 verbs, COUNTDOWN's solves by trying out;
+    both err now and then."""
 
     kind: Literal["teacher"] = "teacher"
     problems: dict[str, int] = {"L1": 300, "L2": 300}
     """Bootstrap problems a level."""
     noise: float = Field(0.15, ge=0, le=1)
-    """Share of the events it gets wrong."""
+    """Share of the events (COUNTDOWN: moves) it gets wrong."""
+    turned: float = Field(0.0, ge=0, le=1)
+    """Share of its sums and products with the terms in another order: then a problem has several right solutions."""
 
 
 class DemonstrationsConfig(Config):
@@ -76,6 +96,42 @@ class ModelBootstrapConfig(Config):
 BootstrapConfig = Annotated[TeacherConfig | DemonstrationsConfig | ModelBootstrapConfig, Field(discriminator="kind")]
 
 
+class CountdownBaseConfig(Config):
+    """Training before round 1 on random legal play, in the place of a pretrained model: what moves are and what they
+    lead to, and nothing about how a target is reached."""
+
+    kind: Literal["countdown"] = "countdown"
+    rows: int = Field(12_000, ge=1)
+    """Plays, of 2 to 5 numbers."""
+    targets: float = Field(0.6, ge=0, le=1)
+    """Share of plays that show a target, one they do not end with; the others show none."""
+    outputs: bool = True
+    """The loss is on what the executor wrote too, so that the model learns what moves lead to."""
+    train: SftConfig = SftConfig()
+
+
+class TextsBaseConfig(Config):
+    """Training before round 1 on the texts of the training problems, in the place of a pretrained model: the words in
+    which problems are told, and nothing about how they are solved."""
+
+    kind: Literal["texts"] = "texts"
+    train: SftConfig = SftConfig()
+
+
+BaseConfig = Annotated[CountdownBaseConfig | TextsBaseConfig, Field(discriminator="kind")]
+
+
+class ExploreConfig(Config):
+    """Candidates of a training search that another generator writes, from round 2 on: coverage then never starts below
+    what that one finds alone."""
+
+    share: float = Field(0.33, gt=0, le=1)
+    """Share of each expansion's candidates."""
+    by: Literal["base", "play", "demonstrations"] = "base"
+    """The model that rounds start from, the COUNTDOWN family's random legal play, or steps out of the bootstrap's
+    demonstrations with a problem's own numbers in them."""
+
+
 class GrammarConfig(Config):
     """How solutions are written."""
 
@@ -89,7 +145,9 @@ class SelectConfig(Config):
     """What becomes of finished trees."""
 
     top: int = Field(2, ge=1)
-    """Verified trajectories a problem in the SFT data, by mean Q-value."""
+    """Verified trajectories a problem in the SFT data."""
+    by: Literal["q", "random"] = "q"
+    """Which of them: those of the highest mean Q-value, or any."""
     pairs: int = Field(2, ge=1)
     """Chosen and rejected steps a node at most: up to pairs x pairs preferences."""
     answer_pairs: bool = True
@@ -100,6 +158,14 @@ class SelectConfig(Config):
     """Least edit distance between the texts of a pair."""
     pool: Literal["round", "newest"] = "round"
     """Rows and pairs of this round alone, or for each problem the newest there are, the bootstrap's included."""
+    replay: int = Field(0, ge=0)
+    """Rows of the base stage's kind beside them, drawn anew each round and showing no target."""
+
+    def recipe(self) -> dict[str, Any]:
+        """As JSON; without `by` where it is the paper's, so that stages from before it was a setting stay valid,
+        and without `replay` where there is none."""
+        left_out = {"by"} if self.by == "q" else set()
+        return self.model_dump(mode="json", exclude=left_out | ({"replay"} if not self.replay else set()))
 
 
 class GradingConfig(Config):
@@ -127,6 +193,7 @@ class RoundConfig(Config):
     search: MctsConfig = MctsConfig()
     retry: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Rollouts of further passes over the problems that are still unsolved."""
+    explore: ExploreConfig | None = None
     select: SelectConfig = SelectConfig()
     policy: SftConfig = SftConfig()
     ppm: PpmConfig | None = PpmConfig()
@@ -178,13 +245,13 @@ class RuntimeConfig(Config):
     """W&B: no, into a folder, or to the account that is logged in."""
 
 
-SHARED = ("search", "retry", "select", "policy", "ppm", "values")
+SHARED = ("search", "retry", "explore", "select", "policy", "ppm", "values")
 """Sections that stand once for all rounds, and that a round may change in part."""
 
 
 class RunConfig(Config):
-    """A whole evolution. `search`, `retry`, `select`, `policy`, `ppm` and `values` hold for every round; an entry of
-    `rounds` changes what it names."""
+    """A whole evolution. `search`, `retry`, `explore`, `select`, `policy`, `ppm` and `values` hold for every round; an
+    entry of `rounds` changes what it names."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Names the run and its folder."""
@@ -192,12 +259,16 @@ class RunConfig(Config):
     """Of searches, training and drawn problems. (Training seeds are made from it and must fit into 32 bits.)"""
     problems: ProblemsConfig = WordsProblemsConfig()
     bootstrap: BootstrapConfig = TeacherConfig()
-    task: Literal["math", "code", "yesno"] = "math"
-    """What solutions answer with: a value, the program that their steps are (checked by tests), or yes or no."""
+    task: Literal["math", "code", "yesno", "countdown"] = "math"
+    """What solutions answer with: a value, the program that their steps are (checked by tests), yes or no, or moves
+    (which are replayed)."""
     grammar: GrammarConfig = GrammarConfig()
     model: ModelConfig = TinyModelConfig()
+    base: BaseConfig | None = None
+    """Train the model before round 1 on made text; rounds and control then start from that."""
     search: dict[str, Any] = {}
     retry: tuple[int, ...] = ()
+    explore: dict[str, Any] | None = None
     select: dict[str, Any] = {}
     policy: dict[str, Any] = {}
     ppm: dict[str, Any] | None = {}
@@ -219,6 +290,18 @@ class RunConfig(Config):
             return data
         shared = {key: data[key] for key in SHARED if key in data}
         return {**data, "rounds": [merge(shared, one or {}) for one in data["rounds"]]}
+
+    @model_validator(mode="after")
+    def _has_what_it_replays(self) -> "RunConfig":
+        for number, one in enumerate(self.rounds):
+            if one.select.replay and not isinstance(self.base, CountdownBaseConfig):
+                raise ValueError(f"rounds.{number}.select.replay: there is no `base` of plays to replay")
+            if one.explore and one.explore.by == "play" and not isinstance(self.problems, CountdownProblemsConfig):
+                raise ValueError(f"rounds.{number}.explore.by: `play` knows problems of kind `countdown` only")
+            borrows = one.explore is not None and one.explore.by == "demonstrations"
+            if borrows and not isinstance(self.bootstrap, DemonstrationsConfig):
+                raise ValueError(f"rounds.{number}.explore.by: the bootstrap has no `demonstrations` to borrow from")
+        return self
 
     @model_validator(mode="after")
     def _has_a_ppm_to_search_by(self) -> "RunConfig":

@@ -9,6 +9,10 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from rstar.config.base import Config
 from rstar.core.tree import Action
 
+StepScores = Literal["last", "min", "mean", "product"]
+"""A solution's score from those of its steps: what the value model says of the whole, or their least, mean or
+product."""
+
 
 class SearchConfigBase(Config):
     """What every strategy has: bounds of a solution, and how its tree answers when the reference is hidden.
@@ -41,6 +45,9 @@ class MctsConfig(SearchConfigBase):
     kind: Literal["mcts"] = "mcts"
     rollouts: int = Field(16, ge=1)
     """Root-to-terminal passes; the search stops early when nothing is left to explore."""
+    enough: int | None = Field(None, ge=1, exclude_if=lambda enough: enough is None)
+    """Right answers after which it stops too, for searches that only need a solution or two; null never stops. Nothing
+    is right while the reference is hidden."""
     candidates: int = Field(8, ge=1)
     """Steps sampled at each expansion; identical ones merge."""
     c: float = Field(2.0, ge=0)
@@ -51,6 +58,9 @@ class MctsConfig(SearchConfigBase):
     top_p: float = Field(1.0, gt=0, le=1)
     annotation: Literal["terminal", "ppm"] = "terminal"
     """Where Q-values start: at zero (terminal-guided), or at the PPM's score (PPM-augmented)."""
+    steps: StepScores = "last"
+    """What an answer is worth while the reference is hidden: its last step's score, or the least, mean or product of
+    its steps'."""
     wave: int = Field(1, ge=1)
     """Rollouts side by side in one tree, kept apart by virtual visits; more of them wait less and choose worse."""
     trees: int = Field(1, ge=1)
@@ -69,7 +79,7 @@ class BestOfNConfig(SamplingConfig):
     kind: Literal["best_of_n"] = "best_of_n"
     n: int = Field(16, ge=1)
     """Solutions."""
-    steps: Literal["last", "min", "mean", "product"] = "last"
+    steps: StepScores = "last"
     """A solution's score from those of its steps: what the model says of the whole, or their least, mean or product."""
 
 

@@ -24,7 +24,17 @@ class RenumberAugmentConfig(Config):
     """Share of examples that are renumbered."""
 
 
-AugmentConfig = Annotated[WordsAugmentConfig | RenumberAugmentConfig, Field(discriminator="kind")]
+class CountdownAugmentConfig(Config):
+    """Another order of the numbers that a COUNTDOWN state shows, which keeps what it means."""
+
+    kind: Literal["countdown"] = "countdown"
+    p: float = Field(0.7, ge=0, le=1)
+    """Share of examples whose states are shuffled."""
+
+
+AugmentConfig = Annotated[
+    WordsAugmentConfig | RenumberAugmentConfig | CountdownAugmentConfig, Field(discriminator="kind")
+]
 
 
 class TrainConfig(Config):
@@ -74,6 +84,8 @@ class PpmConfig(ValueModelConfig):
     """The process preference model: Bradley-Terry loss over pairs, score = tanh(logit)."""
 
     kind: Literal["ppm"] = "ppm"
+    tanh_in_loss: bool = True
+    """The loss compares scores, as they are served; without it logits, as in the public code: tanh is for use alone."""
 
 
 class OrmConfig(ValueModelConfig):

@@ -5,12 +5,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is searched. `answer` is the reference; None hides it from the search."""
+    """What is searched. `answer` is the reference; None hides it from the search.
+
+    `setup` is code that runs silently before the first step of every tree: what it defines, steps can use.
+    """
 
     id: str
     text: str
     answer: str | None = None
     level: str | None = None
+    setup: str | None = None
 
     def hidden(self) -> "Problem":
         """The same problem without its reference answer: what every search sees at test time."""

@@ -6,6 +6,8 @@ from rstar.core.tree import ROOT, Node, Tree
 def show(tree: Tree, width: int = 96) -> str:
     """One line a node, indented by depth: id, N, Q, score, what ended it, and the step on one line."""
     lines = [f"{tree.problem.id}: {_one_line(tree.problem.text, width)}"]
+    if tree.problem.setup:
+        lines.append(f"setup: {_one_line('; '.join(tree.problem.setup.splitlines()), width)}")
     stack = [ROOT]
     while stack:
         at = stack.pop()

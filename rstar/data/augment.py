@@ -8,7 +8,8 @@ import random
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from rstar.config.train import AugmentConfig, RenumberAugmentConfig, WordsAugmentConfig
+from rstar.config.train import AugmentConfig, CountdownAugmentConfig, RenumberAugmentConfig, WordsAugmentConfig
+from rstar.data import countdown
 from rstar.text.grammar import PROMPT_HEAD, PROMPT_TAIL
 
 Rename = Callable[[str], str]
@@ -31,6 +32,9 @@ def draw(cfg: AugmentConfig | None, texts: Sequence[str], rng: random.Random) ->
             return _substitution(_words(texts, cfg.verbs, rng))
         case RenumberAugmentConfig() if rng.random() < cfg.p:
             return _substitution(_renumber(texts, rng))
+        case CountdownAugmentConfig() if rng.random() < cfg.p:
+            seed = str(rng.random())
+            return lambda text: countdown.shuffled(text, seed)
         case _:
             return lambda text: text
 

@@ -1,9 +1,11 @@
 """The problems of a run: for training, held out, and for the bootstrap with its demonstrations."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rstar.config.run import (
+    CountdownProblemsConfig,
     DemonstrationsConfig,
     FileProblemsConfig,
     ModelBootstrapConfig,
@@ -12,9 +14,11 @@ from rstar.config.run import (
     WordsProblemsConfig,
 )
 from rstar.core.problem import Demonstration, Problem
-from rstar.data import demonstrator, words
+from rstar.data import countdown, demonstrator, words
 from rstar.data.jsonl import read_demonstrations, read_problems
+from rstar.data.numbers import named, translated
 from rstar.errors import ConfigError, InputError
+from rstar.text.grammar import PROGRAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +32,24 @@ class ProblemSets:
 
 def make(cfg: RunConfig) -> ProblemSets:
     """Draw or read all problems of a run. Raises InputError or ConfigError on what is wrong with them."""
-    if cfg.grammar.answer == "boxed" and cfg.task != "code" and not isinstance(cfg.bootstrap, ModelBootstrapConfig):
+    if (
+        cfg.grammar.answer == "boxed"
+        and cfg.task not in PROGRAMS
+        and not isinstance(cfg.bootstrap, ModelBootstrapConfig)
+    ):
         raise ConfigError("grammar.answer: a teacher or demonstrations write no box behind their code; use `printed`")
     match cfg.problems:
         case WordsProblemsConfig():
             sets = _words(cfg, cfg.problems)
+        case CountdownProblemsConfig():
+            sets = _countdown(cfg, cfg.problems)
         case FileProblemsConfig():
             sets = _files(cfg, cfg.problems)
+            sets = ProblemSets(
+                [posed(cfg, problem) for problem in sets.train],
+                [posed(cfg, problem) for problem in sets.test],
+                [shown(cfg, demonstration) for demonstration in sets.bootstrap],
+            )
     train_ids = {problem.id for problem in sets.train}
     twice = next((problem.id for problem in sets.test if problem.id in train_ids), None)
     if twice is not None:
@@ -42,13 +57,25 @@ def make(cfg: RunConfig) -> ProblemSets:
     return sets
 
 
+def posed(cfg: RunConfig, problem: Problem) -> Problem:
+    """A problem as a run puts it to its models: with `problems.numbers: named`, under names."""
+    return named(problem) if _names_numbers(cfg) else problem
+
+
+def shown(cfg: RunConfig, demonstration: Demonstration) -> Demonstration:
+    """A demonstration as a run shows it to its models."""
+    return translated(demonstration) if _names_numbers(cfg) else demonstration
+
+
+def _names_numbers(cfg: RunConfig) -> bool:
+    return isinstance(cfg.problems, FileProblemsConfig) and cfg.problems.numbers == "named" and cfg.task != "code"
+
+
 def _words(cfg: RunConfig, source: WordsProblemsConfig) -> ProblemSets:
     if not isinstance(cfg.bootstrap, TeacherConfig):
         raise ConfigError("bootstrap.kind: the WORDS family is bootstrapped by its teacher (kind: teacher)")
     for field, counts in (("problems.train", source.train), ("bootstrap.problems", cfg.bootstrap.problems)):
-        unknown = sorted(counts.keys() - words.LEVELS.keys())
-        if unknown:
-            raise ConfigError(f"{field}.{unknown[0]}: there is no such level (levels: {', '.join(words.LEVELS)})")
+        _known(field, counts, words.LEVELS)
     bootstrap = words.problems(cfg.bootstrap.problems, source.seed, "boot")
     train = words.problems(source.train, source.seed, "train", avoid=bootstrap)
     levels = dict.fromkeys(words.LEVELS, source.test)
@@ -56,12 +83,46 @@ def _words(cfg: RunConfig, source: WordsProblemsConfig) -> ProblemSets:
     return ProblemSets(train, test, list(words.demonstrations(bootstrap)))
 
 
+def _countdown(cfg: RunConfig, source: CountdownProblemsConfig) -> ProblemSets:
+    if not isinstance(cfg.bootstrap, TeacherConfig):
+        raise ConfigError("bootstrap.kind: the COUNTDOWN family is bootstrapped by its teacher (kind: teacher)")
+    if cfg.task != "countdown":
+        raise ConfigError(f"task: problems of kind `countdown` are verified by the task of that name, not {cfg.task!r}")
+    if not cfg.grammar.observe:
+        raise ConfigError("grammar.observe: the policy must be shown what is left; use `true`")
+    for field, counts in (("problems.train", source.train), ("bootstrap.problems", cfg.bootstrap.problems)):
+        _known(field, counts, countdown.LEVELS)
+    # Held-out problems are drawn first: of the smallest level there are few.
+    test = countdown.problems(dict.fromkeys(countdown.LEVELS, source.test), source.test_seed, "test")
+    bootstrap = countdown.problems(cfg.bootstrap.problems, source.seed, "boot", avoid=test)
+    train = countdown.problems(source.train, source.seed, "train", avoid=[*test, *bootstrap])
+    return ProblemSets(train, test, list(countdown.demonstrations(bootstrap, source.seed)))
+
+
+def typed(cfg: RunConfig, text: str) -> Problem:
+    """The problem that somebody wrote, without an answer. Raises InputError where it is not of the run's task."""
+    if cfg.task != "countdown":
+        return posed(cfg, Problem("problem", text.strip()))
+    try:
+        return countdown.typed("problem", text).hidden()
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _known(field: str, counts: dict[str, int], levels: Iterable[str]) -> None:
+    unknown = sorted(counts.keys() - set(levels))
+    if unknown:
+        raise ConfigError(f"{field}.{unknown[0]}: there is no such level (levels: {', '.join(levels)})")
+
+
 def _files(cfg: RunConfig, source: FileProblemsConfig) -> ProblemSets:
     train = read_problems(source.train, cfg.task, cfg.grading.shown_tests)[: source.limit]
     test = read_problems(source.test, cfg.task, cfg.grading.shown_tests)[: source.test_limit]
     match cfg.bootstrap:
         case TeacherConfig():
-            raise ConfigError("bootstrap.kind: `teacher` knows WORDS only; give demonstrations or a model")
+            raise ConfigError(
+                "bootstrap.kind: `teacher` knows the embedded families only; give demonstrations or a model"
+            )
         case ModelBootstrapConfig():
             return ProblemSets(train, test, [Demonstration(problem, ()) for problem in train])
         case DemonstrationsConfig() as given:

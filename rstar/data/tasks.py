@@ -1,12 +1,15 @@
-"""The rows of problem files, task by task: values, programs with their tests (MBPP), yes or no (StrategyQA)."""
+"""The rows of problem files, task by task: values, programs with tests (MBPP), yes or no (StrategyQA), Countdown."""
 
+import ast
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from rstar.answers.countdown import LARGEST, Puzzle, ordered
 from rstar.answers.program import shown, suite
 from rstar.answers.yesno import yes_or_no
 from rstar.core.problem import Demonstration, Problem
+from rstar.data import countdown
 from rstar.text.grammar import Task
 
 
@@ -19,10 +22,20 @@ class ProblemRow(BaseModel):
     problem: str = Field(min_length=1, validation_alias=AliasChoices("problem", "question"))
     answer: str = Field(min_length=1)
     level: str | None = None
+    setup: str | None = None
+
+    @field_validator("setup")
+    @classmethod
+    def _is_code(cls, setup: str | None) -> str | None:
+        try:
+            ast.parse(setup or "")
+        except (SyntaxError, ValueError) as error:
+            raise ValueError(f"is not Python: {error}") from error
+        return setup if setup and setup.strip() else None
 
     def posed(self, shown_tests: int) -> Problem:
         """The problem that the line puts."""
-        return Problem(self.id, self.problem, self.answer, self.level)
+        return Problem(self.id, self.problem, self.answer, self.level, self.setup)
 
 
 def _in_words(value: Any) -> Any:
@@ -75,6 +88,21 @@ def with_tests(text: str, reference: str, count: int) -> str:
     return "\n".join([text.strip(), "Your code should pass:", *tests]) if tests else text.strip()
 
 
+class CountdownRow(BaseModel):
+    """Numbers to combine and a target."""
+
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+
+    id: str = Field(min_length=1)
+    numbers: list[Annotated[int, Field(ge=0, le=LARGEST)]] = Field(min_length=2)
+    target: int = Field(ge=0, le=LARGEST)
+    level: str | None = None
+
+    def posed(self, shown_tests: int) -> Problem:
+        """The problem that the line puts."""
+        return countdown.problem(self.id, Puzzle(ordered(self.numbers), self.target), self.level)
+
+
 class _Worked(BaseModel):
     steps: list[str] = Field(min_length=1)
 
@@ -91,10 +119,19 @@ class _WorkedCode(_Worked, CodeRow):
     pass
 
 
-Row = ProblemRow | CodeRow
-WorkedRow = DemonstrationRow | _WorkedYesNo | _WorkedCode
-ROWS: dict[Task, type[Row]] = {"math": ProblemRow, "code": CodeRow, "yesno": YesNoRow}
-WORKED_ROWS: dict[Task, type[WorkedRow]] = {"math": DemonstrationRow, "code": _WorkedCode, "yesno": _WorkedYesNo}
+class _WorkedCountdown(_Worked, CountdownRow):
+    pass
+
+
+Row = ProblemRow | CodeRow | CountdownRow
+WorkedRow = DemonstrationRow | _WorkedYesNo | _WorkedCode | _WorkedCountdown
+ROWS: dict[Task, type[Row]] = {"math": ProblemRow, "code": CodeRow, "yesno": YesNoRow, "countdown": CountdownRow}
+WORKED_ROWS: dict[Task, type[WorkedRow]] = {
+    "math": DemonstrationRow,
+    "code": _WorkedCode,
+    "yesno": _WorkedYesNo,
+    "countdown": _WorkedCountdown,
+}
 
 
 def demonstration(row: WorkedRow, shown_tests: int) -> Demonstration:

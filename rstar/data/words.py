@@ -32,6 +32,14 @@ SHAPES: dict[str, Callable[[int, int], int]] = {
     "x + x - {n}": lambda x, n: x + x - n,
 }
 """What a verb can mean, as the code of a step and as a function of the number before and the event's number."""
+TURNED = {
+    "x + {n}": "{n} + x",
+    "x * {n}": "{n} * x",
+    "x + {n} + {n}": "{n} + x + {n}",
+    "x + x + {n}": "x + {n} + x",
+    "x + x - {n}": "x - {n} + x",
+}
+"""The same with its terms in another order, where that changes nothing."""
 LEVELS: dict[str, tuple[str, ...]] = {
     "L1": ("K", "KK"),
     "L2": ("KKK", "KKKK"),
@@ -104,11 +112,13 @@ class Teacher:
     """The bootstrap's noisy scripted teacher: it knows the verbs of set K and errs on a share `noise` of the events.
 
     An error is another shape (7 in 10) or another number; at the start, which has no shape, the number alone (3 in 10).
-    Any other verb gets a random shape.
+    Any other verb gets a random shape. A share `turned` of the shapes that allow it has its terms in another order, so
+    that a problem has several right solutions.
     """
 
-    def __init__(self, noise: float = 0.15):
+    def __init__(self, noise: float = 0.15, turned: float = 0.0):
         self.noise = noise
+        self.turned = turned
 
     def __call__(self, call: Generate) -> list[Completion]:
         """`call.n` continuations of the prompt by one step each, from the call's seed alone."""
@@ -135,6 +145,8 @@ class Teacher:
                     shape = rng.choice(list(SHAPES))
                 else:
                     used = rng.choice(NUMBERS)
+            if self.turned and rng.random() < self.turned:
+                shape = TURNED.get(shape, shape)
             text = Segment(Kind.STEP, _step(f"{name} {verb} {n}", shape.format(n=used))).render()
         return Completion(text, tokens=len(text.split()))
 

@@ -1,9 +1,9 @@
-"""Who answers Verify calls: the grader, the tests of a program, or a reading of yes and no."""
+"""Who answers Verify calls: the grader, the tests of a program, a reading of yes and no, or a replay of moves."""
 
 from collections.abc import Sequence
 from typing import cast
 
-from rstar.answers import yesno
+from rstar.answers import countdown, yesno
 from rstar.answers.grader import Grader
 from rstar.answers.program import Suite, suite
 from rstar.core.execution import ROOT_STATE, StateId, Status, StepResult
@@ -26,6 +26,8 @@ def verifier(task: Task, grader: Grader, sandbox: Sandbox) -> Lane:
             return program_lane(sandbox)
         case "yesno":
             return yesno_lane()
+        case "countdown":
+            return countdown_lane()
         case "math":
             return grader_lane(grader)
 
@@ -36,6 +38,22 @@ def yesno_lane() -> Lane:
     async def worker(tickets: Sequence[Ticket]) -> list[Reply | RolloutError]:
         calls = [cast(Verify, ticket.call) for ticket in tickets]
         return [[yesno.judge(call.reference, a.text, a.printed) for a in call.answers] for call in calls]
+
+    return Lane(worker, max_batch=64)
+
+
+def countdown_lane() -> Lane:
+    """References that are puzzles, answers that are programs of moves: read and replayed, whatever they printed."""
+
+    async def worker(tickets: Sequence[Ticket]) -> list[Reply | RolloutError]:
+        replies: list[Reply | RolloutError] = []
+        for ticket in tickets:
+            call = cast(Verify, ticket.call)
+            try:
+                replies.append([countdown.judge(call.reference, answer.text) for answer in call.answers])
+            except ValueError as error:
+                replies.append(RolloutError("verify", f"the reference of {ticket.key} cannot be used: {error}"))
+        return replies
 
     return Lane(worker, max_batch=64)
 

@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from rstar.errors import InputError
+from rstar.evaluate import plot
 from rstar.evaluate.metrics import compared
 from rstar.evaluate.report import markdown, percent, rate
 
@@ -125,42 +125,20 @@ def p_value(one: dict[str, Any]) -> str:
 
 def draw(title: str, rows: Sequence[Row], files: Sequence[Path]) -> None:
     """Accuracy against policy tokens a problem, on a logarithmic axis, with 95 % intervals: one line a strategy."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    for i, strategy in enumerate(dict.fromkeys(row.strategy for row in rows)):
+    lines = []
+    for strategy in dict.fromkeys(row.strategy for row in rows):
         its = [row for row in rows if row.strategy == strategy]
-        shares = [100 * row.told["accuracy"]["share"] for row in its]
         ends = [[100 * end for end in row.told["accuracy"]["interval"]] for row in its]
-        bars = [
-            [share - low for share, (low, _) in zip(shares, ends, strict=True)],
-            [high - share for share, (_, high) in zip(shares, ends, strict=True)],
-        ]
-        tokens = [max(row.each("generated"), 1.0) for row in its]
-        axes.errorbar(tokens, shares, bars, marker=MARKS[i % len(MARKS)], capsize=2, lw=1, alpha=0.85, label=strategy)
-    axes.set_xscale("log")
-    axes.set_xlabel("policy tokens generated, per problem")
-    axes.set_ylabel("accuracy, % (95 % interval)")
-    axes.set_title(title)
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize="small")
-    for file in files:
-        # A fixed salt and no date: the same figures give the same bytes.
-        with rc_context({"svg.hashsalt": title}):
-            figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
-
-
-MARKS = "os^vD*PXp<>h"
-
-
-def can_draw() -> None:
-    """Raises InputError where the library that draws is not installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise InputError("a comparison draws a plot with matplotlib: pip install 'rstar[plots]'") from error
+        lines.append(
+            plot.Line(
+                strategy,
+                [max(row.each("generated"), 1.0) for row in its],
+                [100 * row.told["accuracy"]["share"] for row in its],
+                [(low, high) for low, high in ends],
+            )
+        )
+    axes = plot.Axes(title, "policy tokens generated, per problem", "accuracy, % (95 % interval)", log=10)
+    plot.draw(axes, lines, files)
 
 
 def level_rows(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:

@@ -11,7 +11,7 @@ from rstar.config.load import place
 from rstar.config.run import RunConfig
 from rstar.config.search import AnySearch
 from rstar.errors import ConfigError, InputError
-from rstar.evaluate import comparison
+from rstar.evaluate import comparison, plot
 from rstar.evaluate.comparison import Row
 from rstar.pipeline.inspect import config
 from rstar.pipeline.progress import Progress
@@ -27,7 +27,7 @@ def compare(cfg: CompareConfig, where: str, progress: Progress) -> dict[str, Any
 
     All of it is checked before the first search. `where` is what messages call the config. Raises InputError.
     """
-    comparison.can_draw()
+    plot.can_draw()
     folder = cfg.runs / cfg.run
     if not (folder / "run.json").is_file():
         raise InputError(f"{where}: run: there is no run {folder}; `rstar evolve configs/{cfg.run}.yaml` makes it")

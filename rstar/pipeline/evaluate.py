@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from rstar.answers.countdown import same
 from rstar.answers.grader import equality
 from rstar.answers.vote import Equal, distinct
 from rstar.config.run import RunConfig
@@ -121,8 +122,11 @@ def evaluation(
 
 
 def equality_of(cfg: RunConfig) -> AbstractContextManager[Equal]:
-    """Which answers a vote counts as one: those that the grader calls equal; programs and yes or no by their form."""
-    return equality(cfg.grading.mode, cfg.grading.timeout_s) if cfg.task == "math" else nullcontext(distinct)
+    """Which answers a vote counts as one: those that the grader calls equal, moves that come to the same number;
+    programs and yes or no by their form."""
+    if cfg.task == "math":
+        return equality(cfg.grading.mode, cfg.grading.timeout_s)
+    return nullcontext(same if cfg.task == "countdown" else distinct)
 
 
 def loaded(cfg: RunConfig, stages: dict[str, Path]) -> Models:

@@ -1,6 +1,7 @@
 """Looking at a run without changing it: its config, stages, trees and summaries."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,14 @@ def stages(folder: Path) -> list[Path]:
     """Every stage folder of a run that has begun, in the order they are worked on."""
     stored_config(folder)
     paths = RunPaths(folder)
-    found = [paths.problems, paths.base]
+    found = [paths.problems, paths.base, paths.pretrained]
     for number in range(1, sum(1 for _ in folder.glob("round-*")) + 1):
         one = paths.round(number)
         found += [one.search, one.select, one.policy, one.ppm, one.control]
         found += sorted(path.parent for path in one.value("*").parent.glob(f"*/{manifest.NAME}"))
         found += [one.eval_policy, one.eval_control, one.eval_search, one.report]
     found += sorted(path.parent for path in (folder / "evaluations").glob(f"*/{manifest.NAME}"))
+    found += sorted(path.parent for path in (folder / "paper").glob(f"**/{manifest.NAME}"))  # follows no links
     return [path for path in found if (path / manifest.NAME).exists()]
 
 
@@ -82,8 +84,8 @@ def check(folder: Path) -> tuple[int, list[str], list[str]]:
         validate(RunConfig, stored_config(folder), str(RunPaths(folder).run))
     except ConfigError as error:
         wrong.append(str(error))
-    known: set[str] = set()
     found = stages(folder)
+    known = set(_fingerprints(found))
     for path in found:
         try:
             wrong += manifest.check(path)
@@ -97,8 +99,16 @@ def check(folder: Path) -> tuple[int, list[str], list[str]]:
                 wrong.append(f"{path / manifest.NAME}: its input {name!r} is no stage of this run")
         if its.status == "open":
             unfinished.append(str(path.relative_to(folder)))
-        known.add(its.fingerprint)
     return len(found), unfinished, wrong
+
+
+def _fingerprints(found: list[Path]) -> Iterator[str]:
+    """Of all stages whose manifest can be read."""
+    for path in found:
+        with suppress(Damaged):
+            its = manifest.read(path)
+            if its is not None:
+                yield its.fingerprint
 
 
 def summaries(folder: Path) -> list[dict[str, Any]]:

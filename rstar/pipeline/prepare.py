@@ -1,4 +1,4 @@
-"""What a run starts from: its problems written down, and its base model."""
+"""What a run starts from: its problems, written down."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,7 @@ from rstar.config.run import RunConfig
 from rstar.core.problem import Demonstration, Problem
 from rstar.data import sets
 from rstar.data.jsonl import objects
-from rstar.errors import InputError, StageFailed
+from rstar.errors import InputError
 from rstar.store.fingerprint import file_sha256, fingerprint
 from rstar.store.layout import CHECKPOINT, RunPaths
 from rstar.store.manifest import Manifest, read, stage, write_atomic
@@ -48,25 +48,16 @@ def problems(cfg: RunConfig) -> tuple[sets.ProblemSets, Manifest]:
         return _read(folder), it.manifest
 
 
+def base_of(cfg: RunConfig) -> Path:
+    """The stage of the model that rounds start from."""
+    paths = paths_of(cfg)
+    return paths.base if cfg.base is None else paths.pretrained
+
+
 def searched(cfg: RunConfig, number: int) -> list[Problem]:
     """The problems that round `number` searches."""
     made, _ = problems(cfg)
     return [demonstration.problem for demonstration in made.bootstrap] if number == 1 else made.train
-
-
-def base(cfg: RunConfig) -> Manifest:
-    """The base model: a tiny one from random weights with a tokenizer of the run's text, or one from the hub."""
-    made, manifest = problems(cfg)
-    folder = paths_of(cfg).base
-    recipe = {"model": cfg.model.model_dump(mode="json"), "seed": cfg.seed}
-    with stage(folder, "base", recipe, {"problems": content(manifest)}) as it:
-        if not it.complete:
-            from rstar.train.base import prepare  # torch is imported where a model is made, not where one is reused
-
-            started = time.monotonic()
-            prepare(cfg.model, corpus(made), cfg.seed, folder / CHECKPOINT)
-            it.finish(checkpoint_files(folder), {}, _since(started))
-        return it.manifest
 
 
 def task_recipe(cfg: RunConfig) -> dict[str, Any]:
@@ -75,25 +66,16 @@ def task_recipe(cfg: RunConfig) -> dict[str, Any]:
 
 
 def required(folder: Path) -> Manifest:
-    """The manifest of a stage that must be finished by now. Raises StageFailed when it is not."""
+    """The manifest of a stage that must be finished by now. Raises InputError when it is not."""
     manifest = read(folder)
     if manifest is None or manifest.status != "complete":
-        raise StageFailed(f"{folder}: this stage is needed here and is not finished; run the rounds in order")
+        raise InputError(f"{folder}: this stage is needed here and is not finished; run the rounds in order")
     return manifest
 
 
 def content(manifest: Manifest) -> str:
     """A stage's identity by what it holds, so that moved or renamed source files do not count as drift."""
     return fingerprint([[part.path, part.sha256] for part in manifest.parts])
-
-
-def corpus(made: sets.ProblemSets) -> list[str]:
-    """The text a from-scratch tokenizer is made from: training problems and demonstrations, never held-out ones."""
-    texts = [problem.text for problem in made.train]
-    for demonstration in made.bootstrap:
-        texts.append(demonstration.problem.text)
-        texts.append("\n".join(demonstration.steps))
-    return texts
 
 
 def checkpoint_files(folder: Path) -> dict[str, int | None]:
@@ -106,7 +88,9 @@ def _described(section: str, source: Config, known: dict[str, Any] | None) -> di
 
     `known` is the recipe of problems that are in the run already; a file that is gone since counts as it did then.
     """
-    fields = source.model_dump(mode="json", exclude={"noise", "path", "dtype", "count"})
+    fields = source.model_dump(mode="json", exclude={"noise", "turned", "path", "dtype", "count"})
+    if fields.get("numbers") == "plain":  # as runs from before it was a setting have it
+        del fields["numbers"]
     for name, value in source:
         if isinstance(value, Path):
             try:
@@ -120,7 +104,8 @@ def _described(section: str, source: Config, known: dict[str, Any] | None) -> di
 
 def _row(problem: Problem) -> dict[str, object]:
     row: dict[str, object] = {"id": problem.id, "problem": problem.text, "answer": problem.answer}
-    return row if problem.level is None else {**row, "level": problem.level}
+    more = {"level": problem.level, "setup": problem.setup}
+    return row | {name: value for name, value in more.items() if value is not None}
 
 
 def _read(folder: Path) -> sets.ProblemSets:
@@ -132,7 +117,7 @@ def _read(folder: Path) -> sets.ProblemSets:
 
 
 def _problem(row: dict[str, str]) -> Problem:
-    return Problem(row["id"], row["problem"], row["answer"], row.get("level"))
+    return Problem(row["id"], row["problem"], row["answer"], row.get("level"), row.get("setup"))
 
 
 def _since(started: float) -> float:

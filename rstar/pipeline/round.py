@@ -10,27 +10,38 @@ from typing import Any
 
 import orjson
 
-from rstar.config.run import ModelBootstrapConfig, RunConfig, TeacherConfig
-from rstar.data.demonstrator import Demonstrator
+from rstar.config.run import (
+    SHARED,
+    CountdownProblemsConfig,
+    ExploreConfig,
+    ModelBootstrapConfig,
+    RunConfig,
+    TeacherConfig,
+)
+from rstar.data.countdown import Player
+from rstar.data.demonstrator import Borrower, Demonstrator
 from rstar.data.jsonl import read_demonstrations
+from rstar.data.sets import shown
 from rstar.data.words import Teacher
 from rstar.errors import ConfigError, InputError, RecipeDrift
 from rstar.evaluate.report import table
+from rstar.pipeline.base import base
 from rstar.pipeline.evaluate import greedy_stage, guide_of, guided_stage, report_stage, shared_recipe
 from rstar.pipeline.inspect import stored_config
-from rstar.pipeline.prepare import base, content, paths_of, problems, required, searched
+from rstar.pipeline.prepare import base_of, content, paths_of, problems, required, searched
 from rstar.pipeline.progress import Progress, silent
-from rstar.pipeline.search import Models, Pass, coverage, grammar_of, search_stage
+from rstar.pipeline.search import Generator, Models, Pass, coverage, grammar_of, search_stage
 from rstar.pipeline.select import select_stage
-from rstar.pipeline.train import control_stage, policy_stage, ppm_stage
+from rstar.pipeline.train import RUNTIME, control_stage, policy_stage, ppm_stage
 from rstar.pipeline.values import value_stage
+from rstar.search.explore import EXPLORER
 from rstar.store.fingerprint import differences
 from rstar.store.layout import CHECKPOINT, TREES
 from rstar.store.manifest import Manifest, begun, stage, write_atomic
 from rstar.store.trees import read_trees
 from rstar.text.prompts import Prompts
 
-SEARCHED_BY = {"kind", "noise", "path", "dtype", "count"}
+SEARCHED_BY = {"kind", "noise", "turned", "path", "dtype", "count"}
 """What of the bootstrap decides its search; the rest decides which problems there are."""
 
 
@@ -42,7 +53,7 @@ def evolve(cfg: RunConfig, progress: Progress = silent) -> list[dict[str, Any]]:
 def run_round(cfg: RunConfig, number: int, progress: Progress = silent) -> dict[str, Any]:
     """Search, select, train, evaluate: round `number` from what the round before left. Returns its summary."""
     start(cfg, number)
-    base(cfg)
+    base(cfg, progress)
     search(cfg, number, progress)
     select(cfg, number, progress)
     policy_stage(cfg, number, progress)
@@ -93,10 +104,14 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
         inputs["policy"] = required(earlier.policy).fingerprint
         if role is not None:
             inputs[role] = required(earlier.value(role)).fingerprint
+    explore = None if first else how.explore
+    if explore is not None and explore.by == "base":
+        inputs["base"] = required(base_of(cfg)).fingerprint
     recipe = {
         "round": number,
         "search": how.search.model_dump(mode="json"),
         "retry": list(how.retry),
+        **({} if explore is None else {"explore": explore.model_dump(mode="json")}),
         **({"bootstrap": cfg.bootstrap.model_dump(mode="json", include=SEARCHED_BY)} if first else {}),
         **shared_recipe(cfg),
     }
@@ -104,9 +119,10 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
         if not it.complete:
             started = time.monotonic()
             models, prompts = _bootstrap(cfg) if first else (_learned(cfg, number, role), Prompts(grammar_of(cfg)))
-            passes = [Pass(how.search, prompts)]
+            share = 0.0 if explore is None else explore.share
+            passes = [Pass(how.search, prompts, explore=share)]
             passes += [
-                Pass(how.search.model_copy(update={"rollouts": rollouts}), prompts, attempt=attempt)
+                Pass(how.search.model_copy(update={"rollouts": rollouts}), prompts, attempt=attempt, explore=share)
                 for attempt, rollouts in enumerate(how.retry, start=1)
             ]
             files = search_stage(it, cfg, searched(cfg, number), models, passes, progress, f"round {number} search")
@@ -158,11 +174,14 @@ def _bootstrap(cfg: RunConfig) -> tuple[Models, Prompts]:
     made, _ = problems(cfg)
     grammar = grammar_of(cfg)
     match cfg.bootstrap:
-        case TeacherConfig(noise=noise):
-            return Models({"policy": Teacher(noise)}), Prompts(grammar)
+        case TeacherConfig() as given if isinstance(cfg.problems, CountdownProblemsConfig):
+            return Models({"policy": Player(given.noise)}), Prompts(grammar)
+        case TeacherConfig(noise=noise, turned=turned):
+            return Models({"policy": Teacher(noise, turned)}), Prompts(grammar)
         case ModelBootstrapConfig() as given:
-            examples = tuple(read_demonstrations(given.examples, cfg.task, cfg.grading.shown_tests)[: given.count])
-            return Models({"policy": Path(given.path)}, dtype=given.dtype), Prompts(grammar, "instruct", examples)
+            examples = read_demonstrations(given.examples, cfg.task, cfg.grading.shown_tests)[: given.count]
+            told = tuple(shown(cfg, example) for example in examples)
+            return Models({"policy": Path(given.path)}, dtype=given.dtype), Prompts(grammar, "instruct", told)
         case given:
             return Models({"policy": Demonstrator(made.bootstrap, given.noise)}), Prompts(grammar)
 
@@ -170,7 +189,21 @@ def _bootstrap(cfg: RunConfig) -> tuple[Models, Prompts]:
 def _learned(cfg: RunConfig, number: int, role: str | None) -> Models:
     earlier = paths_of(cfg).round(number - 1)
     values = {} if role is None else {role: earlier.value(role) / CHECKPOINT}
-    return Models({"policy": earlier.policy / CHECKPOINT}, values, cfg.model.dtype)
+    generators: dict[str, Generator] = {"policy": earlier.policy / CHECKPOINT}
+    explore = cfg.rounds[number - 1].explore
+    if explore is not None:
+        generators[EXPLORER] = _explorer(cfg, explore)
+    return Models(generators, values, cfg.model.dtype)
+
+
+def _explorer(cfg: RunConfig, how: ExploreConfig) -> Generator:
+    match how.by:
+        case "play":
+            return Player(1.0)
+        case "demonstrations":
+            return Borrower(problems(cfg)[0].bootstrap)
+        case "base":
+            return base_of(cfg) / CHECKPOINT
 
 
 def _drifted(cfg: RunConfig) -> Iterator[str]:
@@ -189,6 +222,8 @@ def _drifted(cfg: RunConfig) -> Iterator[str]:
             found = begun(folder)
             if found is None:
                 continue
+            if "search" in names and number > 1:
+                yield from differences(found.recipe.get("explore"), settings["explore"], f"rounds.{number - 1}.explore")
             for name, theirs in names.items():
                 old, new = found.recipe[theirs], settings[name]
                 if isinstance(old, dict) and isinstance(new, dict):
@@ -202,10 +237,13 @@ def _identity(resolved: dict[str, Any]) -> dict[str, Any]:
 
     Problem files count by their bytes, which the `problems` stage compares, and not by where they lie.
     """
-    skip = ("engine", "runtime", "search", "retry", "select", "policy", "ppm", "values", "rounds", "name")
+    skip = ("engine", "runtime", *SHARED, "rounds", "name")
     files = ("train", "test", "demonstrations", "examples")
     runtime = ("workers", "concurrency", "live_states", "keep")
     kept = {name: value for name, value in resolved.items() if name not in skip}
     for name, left_out in (("problems", files), ("bootstrap", files), ("sandbox", runtime)):
         kept[name] = {key: value for key, value in kept[name].items() if key not in left_out}
+    if kept.get("base"):
+        train = {key: value for key, value in kept["base"]["train"].items() if key not in RUNTIME}
+        kept["base"] = {**kept["base"], "train": train}
     return kept

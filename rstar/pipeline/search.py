@@ -26,38 +26,43 @@ from rstar.pipeline.progress import Progress
 from rstar.sandbox import Sandbox
 from rstar.search import STRATEGIES
 from rstar.search.calls import Completion, Generate, Search, Seeds
+from rstar.search.explore import explored
 from rstar.search.reward import grade_afterwards
+from rstar.search.setup import set_up
 from rstar.store.layout import FAILURES, TREES
 from rstar.store.manifest import Stage, write_atomic
 from rstar.store.trees import TreeStore, read_trees
 from rstar.text.grammar import Grammar
 from rstar.text.prompts import Prompts
 
+Generator = Path | Callable[[Generate], list[Completion]]
+
 
 @dataclass(frozen=True, slots=True)
 class Models:
     """Who answers, by role: generators (a checkpoint's folder, or a scripted teacher) and value models."""
 
-    generators: Mapping[str, Path | Callable[[Generate], list[Completion]]]
+    generators: Mapping[str, Generator]
     values: Mapping[str, Path] = field(default_factory=dict)
     dtype: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One sweep over problems: how each is searched. `hidden` keeps the reference from the search and grades after."""
+    """One sweep over problems: how each is searched. `hidden` keeps the reference from the search and grades after;
+    the explorer writes a share `explore` of the candidates."""
 
     cfg: AnySearch
     prompts: Prompts
     hidden: bool = False
     attempt: int = 0
+    explore: float = 0.0
 
     def search(self, problem: Problem, run_seed: int) -> Search[Tree]:
         """The generator that searches one problem."""
         asked = problem.hidden() if self.hidden else problem
-        tree: Tree = yield from STRATEGIES[self.cfg.kind](
-            asked, self.prompts, self.cfg, Seeds(run_seed, problem.id, self.attempt)
-        )
+        own = STRATEGIES[self.cfg.kind](asked, self.prompts, self.cfg, Seeds(run_seed, problem.id, self.attempt))
+        tree: Tree = yield from set_up(problem, explored(own, self.explore) if self.explore else own)
         tree.attempt = self.attempt
         if self.hidden and problem.answer is not None:
             yield from grade_afterwards(tree, problem)

@@ -13,16 +13,19 @@ import pyarrow.parquet as pq
 
 from rstar.config.run import RunConfig, SelectConfig
 from rstar.core.tree import Terminal, Tree
+from rstar.data import countdown
 from rstar.pipeline.prepare import paths_of, required
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.search import grammar_of
 from rstar.select.pairs import PairRule, pairs
-from rstar.select.trajectories import best, difficulty
+from rstar.select.trajectories import best, difficulty, drawn
 from rstar.store.layout import PAIRS, SFT, TREES, TRUST
 from rstar.store.manifest import Manifest, Stage, stage, write_atomic
 from rstar.store.table import Writer
 from rstar.store.trees import read_grouped
 
+PLAYED = 0
+"""The `round` of rows that no search has found."""
 SFT_SCHEMA = pa.schema(
     [
         ("problem_id", pa.string()),
@@ -63,7 +66,10 @@ def select_stage(cfg: RunConfig, number: int, ids: Sequence[str], search: Manife
     if how.pool == "newest" and number > 1:
         earlier = paths_of(cfg).round(number - 1).select
         inputs["earlier"] = required(earlier).fingerprint
-    recipe = {"select": how.model_dump(mode="json"), "grammar": cfg.grammar.model_dump(mode="json"), "round": number}
+    recipe = {"select": how.recipe(), "grammar": cfg.grammar.model_dump(mode="json"), "round": number}
+    if how.replay:
+        recipe["seed"] = cfg.seed
+        inputs["base"] = required(paths_of(cfg).pretrained).fingerprint
     with stage(paths.select, "select", recipe, inputs) as it:
         if not it.complete:
             started = time.monotonic()
@@ -118,7 +124,7 @@ def _write(
             problem = trees[0].problem
             prompt = grammar.prompt(problem.text)
             funnel.take(trees)
-            for t in best(trees, how.top):
+            for t in (best if how.by == "q" else drawn)(trees, how.top):
                 solved.add(problem.id)
                 sft.add(
                     {
@@ -144,9 +150,12 @@ def _write(
         if earlier is not None:
             _carry_over(earlier / SFT, sft, solved)
             _carry_over(earlier / PAIRS, preferences, paired)
+        for row in plays(how.replay, cfg.seed * 1000 + number, 0.0):
+            sft.add(row)
     counts: dict[str, Any] = {
         "sft_rows": sft.rows,
         **fresh,
+        **({"sft_replayed": how.replay} if how.replay else {}),
         "solved": len(solved),
         "pair_rows": preferences.rows,
         "step_pairs": kinds["step"],
@@ -158,8 +167,30 @@ def _write(
 
 
 def _carry_over(source: Path, into: Writer, replaced: set[str]) -> None:
-    """Copy the rows of all problems that have no new ones."""
+    """Copy the rows of all problems that have no new ones; what the base stage makes is made anew."""
     for batch in pq.ParquetFile(source).iter_batches():
         for row in batch.to_pylist():
-            if row["problem_id"] not in replaced:
+            if row["problem_id"] not in replaced and row.get("round") != PLAYED:
                 into.add(row)
+
+
+def plays(count: int, seed: int, targets: float) -> Iterator[dict[str, Any]]:
+    """Rows of random legal play; a share `targets` of them shows one."""
+    for i, play in enumerate(countdown.transcripts(count, seed, targets)):
+        yield made_row(i, play.prompt, play.solution, play.level)
+
+
+def made_row(number: int, prompt: str, solution: str, level: str | None) -> dict[str, Any]:
+    """A row of SFT_SCHEMA that no search has found."""
+    return {
+        "problem_id": f"base-{number}",
+        "prompt": prompt,
+        "solution": solution,
+        "answer": None,
+        "level": level,
+        "round": PLAYED,
+        "attempt": 0,
+        "leaf": 0,
+        "mean_q": 0.0,
+        "min_q": 0.0,
+    }

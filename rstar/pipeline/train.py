@@ -8,14 +8,17 @@ from typing import Any
 import orjson
 
 from rstar.config.run import RunConfig
-from rstar.config.train import AnyValueModel, SftConfig
+from rstar.config.train import AnyValueModel, PpmConfig, SftConfig
 from rstar.errors import ConfigError
-from rstar.pipeline.prepare import checkpoint_files, paths_of, required
+from rstar.pipeline.prepare import base_of, checkpoint_files, paths_of, required
 from rstar.pipeline.progress import Progress
 from rstar.store.layout import CHECKPOINT, PAIRS, SFT
 from rstar.store.manifest import Manifest, Stage, stage
 from rstar.train.job import SftJob, Tracking, ValueJob
 from rstar.train.launch import run
+
+RUNTIME = ("micro_batch", "gradient_checkpointing")
+"""What of a training config says how it fits into memory, and changes no result."""
 
 
 def policy_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest:
@@ -73,7 +76,7 @@ def _sft(
     stop: threading.Event | None = None,
 ) -> Manifest:
     data = required(selected)
-    if not data.metrics["sft_rows"]:
+    if not data.metrics["sft_rows"] - data.metrics.get("sft_replayed", 0):
         raise ConfigError(
             f"{selected / SFT}: no verified trajectory to train on (the search solved no problem); give the bootstrap"
             " more problems or rollouts"
@@ -116,7 +119,7 @@ def _start(cfg: RunConfig, number: int, how: SftConfig, name: str) -> Path:
     """The stage whose checkpoint is fine-tuned: the base model, or the last round's model of this name."""
     paths = paths_of(cfg)
     if how.start == "base" or number == 1:
-        return paths.base
+        return base_of(cfg)
     earlier = paths.round(number - 1)
     return earlier.control if name == "control" else earlier.policy
 
@@ -143,8 +146,14 @@ def job_fields(cfg: RunConfig, number: int, name: str, rows: Path, data: str, st
 
 
 def recipe_of(how: SftConfig | AnyValueModel) -> dict[str, Any]:
-    """What of a training config decides its result; the micro-batch only decides how it fits into memory."""
-    return how.model_dump(mode="json", exclude={"micro_batch", "gradient_checkpointing"})
+    """What of a training config decides its result; the micro-batch only decides how it fits into memory.
+
+    `tanh_in_loss` counts where it is off: stages from before it was a setting stay valid.
+    """
+    left_out = set(RUNTIME)
+    if isinstance(how, PpmConfig) and how.tanh_in_loss:
+        left_out.add("tanh_in_loss")
+    return how.model_dump(mode="json", exclude=left_out)
 
 
 def _kept(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rstar.config.search import CONFIGS, AnySearch
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
 from rstar.data import benchmarks
+from rstar.data.sets import posed, typed
 from rstar.engine.driver import Driver
 from rstar.engine.ledger import Ledger
 from rstar.errors import ConfigError, InputError, StageFailed
@@ -71,6 +72,7 @@ class Asked:
             found, task = problems(cfg)[0].test, None
         else:
             found, task = benchmarks.read(self.source, cfg.task, cfg.grading.shown_tests)
+            found = [posed(cfg, problem) for problem in found]
         own = grammar_of(cfg).task
         if task is not None and task != own:
             raise InputError(f"--problems: {self.source} is a benchmark of the task {task!r}, and the run's is {own!r}")
@@ -96,12 +98,21 @@ def evaluate(
 def prepared(cfg: RunConfig, number: int, how: AnySearch, models: dict[str, Path], asked: list[Problem]) -> Evaluation:
     """An evaluation of one strategy. Raises InputError when the round lacks a model that the strategy asks."""
     needed = needed_of(cfg, number, how, models)
-    # Problems count by what they say, wherever they came from.
-    source = fingerprint([[problem.id, problem.text, problem.answer, problem.level] for problem in asked])
+    source = said(asked)
     others = {role: identity(path) for role, path in needed.items() if role in cfg.evaluate.generators}
     name = fingerprint([number, how.model_dump(mode="json"), source, *others.items()])[:12]
     folder = paths_of(cfg).folder / "evaluations" / name
     return Evaluation(cfg, number, how, asked, needed, source, folder)
+
+
+def said(asked: Sequence[Problem]) -> str:
+    """The identity of problems: they count by what they say, wherever they came from."""
+    return fingerprint([_content(problem) for problem in asked])
+
+
+def _content(problem: Problem) -> list[str | None]:
+    said = [problem.id, problem.text, problem.answer, problem.level]
+    return said if problem.setup is None else [*said, problem.setup]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +146,7 @@ def solve(
     which, models = models_of(cfg, number)
     how = search_of(cfg, search, settings, models)
     needed = needed_of(cfg, which, how, models)
-    tree = asyncio.run(_solve(cfg, how, needed, Problem("problem", text.strip()), tell))
+    tree = asyncio.run(_solve(cfg, how, needed, typed(cfg, text), tell))
     with equality_of(cfg) as equal:
         return Solved(which, choose(tree, how, equal), tree)
 

@@ -1,14 +1,11 @@
 """Whole solutions sampled apart from one another: best-of-N and self-consistency."""
 
-import math
-from collections.abc import Sequence
-
 from rstar.config.search import BestOfNConfig, SelfConsistencyConfig
 from rstar.core.problem import Problem
 from rstar.core.tree import ROOT, Terminal, Tree
 from rstar.search.calls import Search, Seeds, together
 from rstar.search.expand import Sample, grow, propose
-from rstar.search.reward import judge, score_nodes, settle
+from rstar.search.reward import judge, score_nodes, settle, solution_score
 from rstar.text.prompts import Prompts
 
 
@@ -34,13 +31,6 @@ def self_consistency(problem: Problem, prompts: Prompts, cfg: SelfConsistencyCon
     tree, ends = yield from _sampled(problem, prompts, cfg, seeds)
     yield from judge(tree, ends, prompts, cfg.value if cfg.answer == "weighted" else None)
     return tree
-
-
-def solution_score(steps: Sequence[float], over: str) -> float:
-    """A solution's score in [-1, 1] from those of its steps: the last, the least, their mean or their product."""
-    if over == "product":
-        return 2 * math.prod((step + 1) / 2 for step in steps) - 1
-    return {"last": steps[-1], "min": min(steps), "mean": sum(steps) / len(steps)}[over]
 
 
 def _sampled(

@@ -33,7 +33,7 @@ def _grown(problem: Problem, prompts: Prompts, cfg: MctsConfig, seeds: Seeds) ->
     """
     tree = Tree(problem)
     walks: list[int] = []
-    while tree.is_open(ROOT) and tree.rollouts < cfg.rollouts:
+    while tree.is_open(ROOT) and tree.rollouts < cfg.rollouts and not _has_enough(tree, cfg):
         walks += [ROOT] * (min(cfg.wave, cfg.rollouts - tree.rollouts) - len(walks))
         leaves = _select(tree, walks, cfg)
         grown = [leaf for leaf in leaves if leaf is not None]
@@ -43,6 +43,10 @@ def _grown(problem: Problem, prompts: Prompts, cfg: MctsConfig, seeds: Seeds) ->
         ended = {leaf for leaf in grown if not tree.is_open(leaf)}
         walks = [at if tree.is_open(at) else ROOT for at in stands if at not in ended]
     return tree
+
+
+def _has_enough(tree: Tree, cfg: MctsConfig) -> bool:
+    return cfg.enough is not None and sum(node.correct for node in tree.nodes) >= cfg.enough
 
 
 def _select(tree: Tree, walks: list[int], cfg: MctsConfig) -> list[int | None]:
@@ -66,7 +70,7 @@ def _select(tree: Tree, walks: list[int], cfg: MctsConfig) -> list[int | None]:
 def _evaluated(tree: Tree, leaf: int, prompts: Prompts, cfg: MctsConfig, seeds: Seeds) -> Search[None]:
     sample = Sample(cfg.candidates, cfg.temperature, cfg.top_p, cfg.max_tokens, cfg.max_depth)
     born = yield from expand(tree, leaf, prompts, sample, seeds)
-    yield from settle(tree, born or [leaf], prompts, cfg.value if cfg.annotation == "ppm" else None)
+    yield from settle(tree, born or [leaf], prompts, cfg.value if cfg.annotation == "ppm" else None, cfg.steps)
 
 
 def joined(trees: list[Tree]) -> Tree:

@@ -1,5 +1,9 @@
 """What a newborn is worth: terminal-guided and PPM-augmented annotation."""
 
+import math
+from collections.abc import Sequence
+
+from rstar.config.search import StepScores
 from rstar.core.problem import Problem
 from rstar.core.tree import Node, Terminal, Tree
 from rstar.core.verdict import Verdict
@@ -11,13 +15,13 @@ REWARDS = {Verdict.EQUIVALENT: 1.0, Verdict.DIFFERENT: -1.0, Verdict.UNVERIFIABL
 FAILED = -1.0
 
 
-def settle(tree: Tree, born: list[int], prompts: Prompts, role: str | None) -> Search[None]:
+def settle(tree: Tree, born: list[int], prompts: Prompts, role: str | None, over: StepScores = "last") -> Search[None]:
     """Grade, score and back up the newborn; close the subtrees that they exhaust.
 
     Every terminal is backed up once, at birth: q(s_i)^k = q(s_i)^{k-1} + q(s_d)^k (rStar-Math, section 3.2). Its value
     is the task's reward where the reference is known, else the value model's score, else 0; a failed step is -1. With
     a value model (`role`) the score of an open node is its first visit, q(s_i)^0 = PPM(x + s_1 ... s_i), and nobody
-    else's.
+    else's; an answer that nobody can grade is worth what its steps are, taken together by `over`.
     """
     answered = [i for i in born if tree.nodes[i].terminal is Terminal.ANSWERED]
     if tree.problem.answer is not None and answered:
@@ -26,6 +30,8 @@ def settle(tree: Tree, born: list[int], prompts: Prompts, role: str | None) -> S
         graded = tree.problem.answer is not None
         open_nodes = [i for i in born if tree.nodes[i].terminal is None]
         yield from score_nodes(tree, open_nodes if graded else sorted(open_nodes + answered), prompts, role)
+        for leaf in answered if not graded and over != "last" else []:
+            tree.nodes[leaf].score = solution_score([tree.nodes[i].score or 0.0 for i in tree.path(leaf)], over)
     for i in born:
         node = tree.nodes[i]
         if node.terminal is None:
@@ -36,6 +42,13 @@ def settle(tree: Tree, born: list[int], prompts: Prompts, role: str | None) -> S
                 node.reward = FAILED
             tree.back_up(i, node.reward if node.reward is not None else node.score or 0.0)
             tree.close(i)
+
+
+def solution_score(steps: Sequence[float], over: StepScores) -> float:
+    """A solution's score in [-1, 1] from those of its steps: the last, the least, their mean or their product."""
+    if over == "product":
+        return 2 * math.prod((step + 1) / 2 for step in steps) - 1
+    return {"last": steps[-1], "min": min(steps), "mean": sum(steps) / len(steps)}[over]
 
 
 def judge(tree: Tree, ids: list[int], prompts: Prompts, role: str | None) -> Search[None]:

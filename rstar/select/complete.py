@@ -10,6 +10,7 @@ from rstar.errors import RolloutError
 from rstar.search.calls import Generate, Search, Seeds, Together, execute
 from rstar.search.expand import Sample, expand
 from rstar.search.reward import settle
+from rstar.search.setup import set_up
 from rstar.select.labels import Labels
 from rstar.text.grammar import Kind
 from rstar.text.prompts import Prompts
@@ -23,6 +24,12 @@ def completed(
     Every step of the finished tree (or those in `ids`) is run again and completed to its end, each step executed, the
     answer verified against the reference. An end is its own completion. None where no completion was decided.
     """
+    return (yield from set_up(tree.problem, _completed(tree, prompts, sample, seeds, role, ids)))
+
+
+def _completed(
+    tree: Tree, prompts: Prompts, sample: Sample, seeds: Seeds, role: str, ids: Sequence[int] | None
+) -> Search[Labels]:
     labels: Labels = [None] * len(tree.nodes)
     for at, node in enumerate(tree.nodes):
         if at == ROOT or (ids is not None and at not in ids):

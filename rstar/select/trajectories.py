@@ -1,5 +1,6 @@
 """Trajectories out of trees, the best of them for fine-tuning, and how difficult a problem was."""
 
+import random
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -26,6 +27,20 @@ def best(trees: Sequence[Tree], top: int) -> list[Trajectory]:
     Verified means that every step ran (else the path would have ended there) and that the answer is equivalent to the
     reference.
     """
+    return sorted(_verified(trees), key=_rank, reverse=True)[:top]
+
+
+def drawn(trees: Sequence[Tree], top: int) -> list[Trajectory]:
+    """`top` verified trajectories of one problem at random, identical texts once: what `best` is compared with.
+
+    The draw depends on the problem's id alone.
+    """
+    found = _verified(trees)
+    return random.Random(trees[0].problem.id).sample(found, min(top, len(found)))
+
+
+def _verified(trees: Sequence[Tree]) -> list[Trajectory]:
+    """The verified trajectories of one problem, the better one of identical texts."""
     found: dict[str, Trajectory] = {}
     for tree in trees:
         for trajectory in trajectories(tree):
@@ -33,7 +48,7 @@ def best(trees: Sequence[Tree], top: int) -> list[Trajectory]:
                 known = found.get(trajectory.text)
                 if known is None or _rank(trajectory) > _rank(known):
                     found[trajectory.text] = trajectory
-    return sorted(found.values(), key=_rank, reverse=True)[:top]
+    return list(found.values())
 
 
 def difficulty(trees: Sequence[Tree]) -> Difficulty:

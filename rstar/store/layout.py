@@ -74,6 +74,10 @@ class RunPaths:
         return self.folder / "base"
 
     @property
+    def pretrained(self) -> Path:
+        return self.folder / "pretrained"
+
+    @property
     def report(self) -> Path:
         return self.folder / "report.md"
 
@@ -86,6 +90,7 @@ CHECKPOINT = "checkpoint"
 TREES = "trees"
 FAILURES = "failures.jsonl"
 SFT = "sft.parquet"
+PLAYS = "plays.parquet"
 PAIRS = "pairs.parquet"
 LABELS = "labels.parquet"
 TRUST = "trust.json"

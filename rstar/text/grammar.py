@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from rstar.answers import countdown
 from rstar.answers.normal import normal_form
 from rstar.answers.yesno import yes_or_no
 
@@ -42,8 +43,10 @@ PROMPT_TAIL = f"\n{ASSISTANT} Let's think step by step and solve the problem wit
 _MARKER = re.compile("|".join(re.escape(marker) for marker in MARKERS))
 
 
-Task = Literal["math", "code", "yesno"]
-"""What a solution answers with: a value, the program that it is itself, or yes or no."""
+Task = Literal["math", "code", "yesno", "countdown"]
+"""What a solution answers with: a value, the program that it is itself, yes or no, or a program of moves."""
+PROGRAMS = frozenset({"code", "countdown"})
+"""Tasks whose solutions answer with what they are, not with what they say."""
 
 
 class Kind(StrEnum):
@@ -91,7 +94,7 @@ class Grammar:
     @property
     def boxed(self) -> bool:
         """Whether an answer block follows the code."""
-        return self.answer == "boxed" and self.task != "code"
+        return self.answer == "boxed" and self.task not in PROGRAMS
 
     def prompt(self, problem: str) -> str:
         """What stands before a solution, in search and in training."""
@@ -142,7 +145,7 @@ class Grammar:
     def result(self, solution: str, said: str | None) -> str | None:
         """The answer of a solution whose box, or last print, says `said`."""
         match self.task:
-            case "code":
+            case "code" | "countdown":
                 return program(solution)
             case "yesno":
                 return yes_or_no(said or "") or said
@@ -150,7 +153,10 @@ class Grammar:
                 return said
 
     def key(self, answer: str) -> str:
-        """What equal answers share: the normal form of a value, the code of a program without its comments."""
+        """What equal answers share: the normal form of a value, the code of a program without its comments, the
+        number that moves come to."""
+        if self.task == "countdown":
+            return countdown.claim(answer) or _bare(answer)
         return _bare(answer) if self.task == "code" else normal_form(answer)
 
 

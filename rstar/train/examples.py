@@ -101,6 +101,20 @@ def encode_solutions(tokenizer: PreTrainedTokenizerBase, rows: list[Texts]) -> l
     return made
 
 
+def encode_transcripts(tokenizer: PreTrainedTokenizerBase, rows: list[Texts]) -> list[Row | None]:
+    """(prompt, solution) -> `input_ids` and `labels`: the loss is on all that stands behind the prompt."""
+    encoded = tokenizer([prompt + solution for prompt, solution in rows], **_PLAIN, return_offsets_mapping=True)
+    return [
+        {
+            "input_ids": ids,
+            "labels": [token if last > len(prompt) else IGNORED for token, (_, last) in zip(ids, spans, strict=True)],
+        }
+        if solution
+        else None
+        for (prompt, solution), ids, spans in zip(rows, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    ]
+
+
 def encode_pairs(tokenizer: PreTrainedTokenizerBase, rows: list[Texts]) -> list[Row | None]:
     """(prompt, chosen, rejected) -> `chosen_ids` and `rejected_ids`, each behind the prompt; None if both are equal."""
     chosen = tokenizer([prompt + good for prompt, good, _ in rows], **_PLAIN)["input_ids"]
@@ -118,6 +132,7 @@ def encode_prefixes(tokenizer: PreTrainedTokenizerBase, rows: list[Texts]) -> li
 
 
 SOLUTIONS = Form(("prompt", "solution"), (), ("input_ids",), ("labels",), encode_solutions)
+TRANSCRIPTS = Form(("prompt", "solution"), (), ("input_ids",), ("labels",), encode_transcripts)
 PAIRS = Form(("prompt", "chosen", "rejected"), ("weight",), ("chosen_ids", "rejected_ids"), (), encode_pairs)
 PREFIXES = Form(("prompt", "prefix"), ("label", "weight"), ("input_ids",), (), encode_prefixes)
 

@@ -64,6 +64,8 @@ class SftJob(_Job):
 
     kind: Literal["sft"] = "sft"
     config: SftConfig
+    outputs: bool = False
+    """The loss is on the executor's output blocks too, not only on what the policy wrote."""
 
     @property
     def makes(self) -> str:

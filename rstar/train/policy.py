@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from rstar.train.examples import SOLUTIONS, stream
+from rstar.train.examples import SOLUTIONS, TRANSCRIPTS, stream
 from rstar.train.job import SftJob
 from rstar.train.losses import IGNORED
 from rstar.train.trainer import Report, arguments, limit, open_work, optimizer, print_progress, run
@@ -24,7 +24,8 @@ def train_policy(job: SftJob, report: Report = print_progress) -> dict[str, Any]
     work = open_work(job)
     tokenizer = AutoTokenizer.from_pretrained(job.start)
     model = AutoModelForCausalLM.from_pretrained(job.start, dtype=torch.float32)
-    examples = stream(SOLUTIONS, job.rows, tokenizer, cfg, limit(cfg, model), job.seed, work)
+    form = TRANSCRIPTS if job.outputs else SOLUTIONS
+    examples = stream(form, job.rows, tokenizer, cfg, limit(cfg, model), job.seed, work)
     trainer = PolicyTrainer(
         model=model,
         args=SFTConfig(

@@ -23,7 +23,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 from trl.trainer.reward_trainer import suppress_seqcls_warning
 from trl.trainer.utils import disable_dropout_in_model
 
-from rstar.config.train import AnyValueModel, PrmConfig
+from rstar.config.train import AnyValueModel, PpmConfig, PrmConfig
 from rstar.train.examples import PAIRS, PREFIXES, stream
 from rstar.train.job import ValueJob
 from rstar.train.losses import binary_cross_entropy, bradley_terry, squared_error, three_class_cross_entropy
@@ -53,6 +53,7 @@ def train_value(job: ValueJob, report: Report = print_progress) -> dict[str, Any
     trainer = ValueTrainer(
         cfg.kind,
         model=model,
+        tanh=not isinstance(cfg, PpmConfig) or cfg.tanh_in_loss,
         args=TrainingArguments(**arguments(job, examples)),
         data_collator=Collator(tokenizer.pad_token_id),
         train_dataset=examples.data,
@@ -69,13 +70,14 @@ def labels_of(cfg: AnyValueModel) -> dict[str, Any]:
     return {"num_labels": 1}
 
 
-def loss_of(kind: str, logits: Tensor, label: Tensor | None, weight: Tensor) -> Tensor:
+def loss_of(kind: str, logits: Tensor, label: Tensor | None, weight: Tensor, tanh: bool = True) -> Tensor:
     """The loss of a kind of model, weighted by `weight` (N,).
 
-    For pairs `logits` is (2N, 1), the chosen first. Else it is (N, 1), or (N, 3) for a PRM, and `label` (N,).
+    For pairs `logits` is (2N, 1), the chosen first, compared behind their tanh or as they are. Else it is (N, 1), or
+    (N, 3) for a PRM, and `label` (N,).
     """
     if kind in FROM_PAIRS:
-        chosen, rejected = torch.tanh(logits[:, 0]).chunk(2)
+        chosen, rejected = (torch.tanh(logits[:, 0]) if tanh else logits[:, 0]).chunk(2)
         return bradley_terry(chosen, rejected, weight)
     assert label is not None
     if kind == "prm":
@@ -108,11 +110,12 @@ class ValueTrainer(Trainer):
     The mean is over all examples of an optimizer step, however they are spread over micro-batches and devices.
     """
 
-    def __init__(self, kind: str, model: Any, **options: Any):
+    def __init__(self, kind: str, model: Any, tanh: bool = True, **options: Any):
         disable_dropout_in_model(model)
         model.config.pad_token_id = options["processing_class"].pad_token_id  # the last token is the one before it
         super().__init__(model=model, **options)
         self.kind = kind
+        self.tanh = tanh
         self.model_accepts_loss_kwargs = True  # the loss is scaled for gradient accumulation already
         self._seen: dict[str, list[float]] = {}
 
@@ -135,7 +138,7 @@ class ValueTrainer(Trainer):
         outputs = model(**inputs, use_cache=False)
         logits = outputs.logits.float()
         total = weight.sum() if num_items_in_batch is None else num_items_in_batch
-        loss = loss_of(self.kind, logits, label, weight) * weight.sum() / total
+        loss = loss_of(self.kind, logits, label, weight, self.tanh) * weight.sum() / total
         for name, value in measures(self.kind, logits.detach(), label).items():
             self._seen.setdefault(name, []).append(value.item())
         return (loss, outputs) if return_outputs else loss

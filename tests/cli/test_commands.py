@@ -110,9 +110,9 @@ def test_another_recipe_exits_with_3_and_changes_nothing(finished):
     assert tiny.files(finished) == before
 
 
-def test_a_stage_that_fails_exits_with_1(tmp_path):
+def test_rounds_out_of_order_exit_with_2(tmp_path):
     tiny.prepare(tmp_path)
-    said = refused(rstar("round", "run.yaml", "-n", "2", "-q", folder=tmp_path), 1)
+    said = refused(rstar("round", "run.yaml", "-n", "2", "-q", folder=tmp_path), 2)
     assert "run the rounds in order" in said
 
 

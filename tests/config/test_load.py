@@ -239,6 +239,19 @@ def test_bad_yaml_is_named_with_its_line(file, text, line):
     assert wrong(path).startswith(f"{path}, line {line}: not YAML")
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "line"), [("name: a\nseed: 1\nname: b\n", "name", 3), ("search:\n  c: 1\n  c: 2\n", "c", 3)]
+)
+def test_a_name_that_stands_twice_is_refused(file, text, name, line):
+    path = file(text)
+    assert wrong(path) == f"{path}, line {line}: not YAML (`{name}` stands here twice)"
+
+
+def test_the_same_name_in_two_places_is_no_repetition(file):
+    text = "x: &x {a: 1, b: {a: 2}}\ny: {<<: *x, a: 3}\nz: [{<<: *x}, *x]\n"
+    assert "stands here twice" not in wrong(file(text))
+
+
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just text\n", "3\n"])
 def test_a_file_that_is_no_mapping_is_refused(file, text):
     assert "mapping of names to values" in wrong(file(text))

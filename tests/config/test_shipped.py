@@ -8,6 +8,7 @@ import yaml
 
 from rstar.config import describe
 from rstar.config.load import load, validate
+from rstar.config.paper import PaperConfig
 from rstar.config.run import RunConfig
 from rstar.config.search import CONFIGS
 
@@ -17,6 +18,7 @@ RUNS = [path for path in FILES if "name" in (yaml.safe_load(path.read_text(encod
 LAID_OVER = [path for path in FILES if path.parent.name == "models"]
 BENCHMARKS = [path for path in FILES if path.parent.name == "benchmarks"]
 PRESETS = [path for path in FILES if path.parent.name == "search"]
+PAPERS = [path for path in FILES if path.name.startswith("paper")]
 COMPARISONS = [path for path in FILES if path.name.startswith("compare-")]
 NEEDED = {
     "word-problems": [
@@ -78,9 +80,15 @@ def test_every_other_shipped_file_is_included_somewhere():
         for path in FILES
         for other in yaml.safe_load(path.read_text()).get("include", [])
     }
-    others = {path.resolve() for path in (*RUNS, *LAID_OVER, *BENCHMARKS, *COMPARISONS, *PRESETS)}
+    others = {path.resolve() for path in (*RUNS, *LAID_OVER, *BENCHMARKS, *COMPARISONS, *PRESETS, *PAPERS)}
     assert {path.resolve() for path in FILES} == others | included
     assert len(RUNS) >= 5
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=name)
+def test_the_paper_s_tables_are_of_a_shipped_evolution(path):
+    paper = load(PaperConfig, [path])
+    assert all(load(RunConfig, [ROOT / source]) for source in paper.evolution)
 
 
 def test_files_that_shipped_runs_name_are_there():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rstar.core.problem import Demonstration, Problem
-from rstar.data.demonstrator import Demonstrator, check, spoil
+from rstar.data.demonstrator import Borrower, Demonstrator, check, spoil
 from rstar.errors import RolloutError
 from rstar.search.calls import Generate
 from rstar.text.grammar import END_CODE, STOPS, Grammar, written
@@ -125,3 +125,34 @@ def test_steps_that_are_not_python_are_found_with_their_number():
     assert check(SHOWN) is None
     assert check(Demonstration(SHOWN.problem, ("x = 1", "x = = 2"))).startswith("step 2 is not Python: ")
     assert check(Demonstration(SHOWN.problem, ("if x:", "print(x)"))).startswith("step 1 is not Python: ")
+
+
+def borrowed(problem: Problem, solution: str = "", n: int = 200, changed: float = 0.25, seed: int = 0) -> list[str]:
+    prompt = Grammar(answer="printed").prompt(problem.text) + solution
+    policy = Borrower([SHOWN, OTHER], changed)
+    return [completion.text for completion in policy(Generate(prompt, n, seed, STOPS))]
+
+
+def test_a_borrowed_step_has_the_numbers_of_the_problem_in_their_places():
+    asked = Problem("c", "Of 90 pears Ann sells 20 and finds 6.")
+    assert set(borrowed(asked, changed=0.0)) == {
+        "<code>\n# Step 1: He eats 20\nx1 = 90 - 20\n<end_of_step>",
+        "<code>\nx = 90 * 20\n<end_of_step>",
+    }
+    assert "<code>\nx = 90 * 6\n<end_of_step>" in borrowed(asked)
+    assert borrowed(asked, seed=1) == borrowed(asked, seed=1) != borrowed(asked, seed=2)
+
+
+def test_borrowed_steps_stand_as_deep_as_they_stood_and_come_to_an_end():
+    first = written(SHOWN.steps)[0]
+    asked = Problem("c", "Of 90 pears Ann sells 20.")
+    second = set(borrowed(asked, first, changed=0.0))
+    assert "\n\nprint(x)\n<end_of_code>" in second
+    assert second - {"\n\nprint(x)\n<end_of_code>"} <= {
+        f"\n\n# Step 2: He buys {n}\nx2 = x1 + {n}\n<end_of_step>" for n in (90, 20)
+    }
+    assert borrowed(asked, "".join(written(SHOWN.steps[:2] * 4))) == []
+
+
+def test_what_is_borrowed_for_a_problem_without_numbers_stays_as_it_was():
+    assert set(borrowed(Problem("c", "How many legs?"))) == {written(SHOWN.steps)[0], written(OTHER.steps)[0]}

@@ -144,3 +144,13 @@ def test_an_empty_file_is_said_to_be_empty(file, rows):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     assert wrong(read_problems, tmp_path / "gone.jsonl").startswith(": cannot be read (No such file")
     assert wrong(read_problems, tmp_path).startswith(": cannot be read (")
+
+
+@pytest.mark.parametrize(("read", "make"), READERS)
+def test_a_setup_comes_along(file, read, make):
+    (found,) = read(file(make(setup="n = 1")))
+    problem = found.problem if isinstance(found, Demonstration) else found
+    assert problem.setup == problem.hidden().setup == "n = 1"
+    (blank,) = read(file(make(setup="  ")))
+    assert (blank.problem if isinstance(blank, Demonstration) else blank).setup is None
+    assert "field 'setup': Value error, is not Python: " in wrong(read, file(make(setup="n = ")))

@@ -88,7 +88,7 @@ def test_words_need_their_teacher(folder):
 
 
 def test_the_teacher_does_not_know_peoples_own_problems(folder):
-    with pytest.raises(ConfigError, match=r"bootstrap\.kind: `teacher` knows WORDS only"):
+    with pytest.raises(ConfigError, match=r"bootstrap\.kind: `teacher` knows the embedded families only"):
         sets.make(files(folder, {"kind": "teacher"}))
 
 

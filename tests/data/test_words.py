@@ -175,3 +175,17 @@ def test_verbs_it_does_not_know_get_any_shape():
     replies = ask(words.Teacher(0.0), problem, first, n=300)
     shapes = {re.sub(r"\d+", "{n}", reply.partition("x = ")[2].partition("\n")[0]) for reply in replies}
     assert shapes == set(words.SHAPES)
+
+
+@pytest.mark.parametrize(("shape", "turned"), words.TURNED.items())
+@given(x=st.integers(-1000, 1000), n=st.integers(3, 60))
+def test_a_turned_shape_means_the_same(shape, turned, x, n):
+    assert eval(turned.format(n=n), {"x": x}) == words.SHAPES[shape](x, n)
+
+
+def test_turned_steps_are_the_same_solutions_written_otherwise():
+    for problem in KNOWN:
+        solution = solved(words.Teacher(0.0, turned=1.0), problem, 1)
+        assert run(code_of(solution)) == problem.answer
+        steps = [shape for verb, _ in words.read(problem.text)[2] if (shape := words.MEANING[verb]) in words.TURNED]
+        assert (solution == solved(words.Teacher(0.0), problem, 1)) == (not steps)

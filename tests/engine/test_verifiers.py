@@ -9,7 +9,7 @@ from rstar.answers.program import suite
 from rstar.core.execution import ROOT_STATE, Status, StepResult
 from rstar.core.verdict import Judgement, Verdict
 from rstar.engine.driver import Ticket
-from rstar.engine.verifiers import passes, program_lane, verifier, yesno_lane
+from rstar.engine.verifiers import countdown_lane, passes, program_lane, verifier, yesno_lane
 from rstar.errors import RolloutError
 from rstar.sandbox import Limits, Sandbox, SandboxConfig
 from rstar.search.calls import Answer, Verify
@@ -207,3 +207,13 @@ def test_each_task_has_its_verifier():
     nobody: Any = None
     lanes = [verifier(task, nobody, nobody) for task in ("math", "code", "yesno")]
     assert len({lane.worker.__qualname__ for lane in lanes}) == 3
+
+
+def test_moves_are_judged_by_what_they_are_and_not_by_what_was_printed():
+    right, wrong = 'use("*", 8, 3)', "print('Numbers 24 -> 24')"
+    call = Verify("8 3 -> 24", (Answer(right, "Numbers 9 -> 24"), Answer(wrong, "Numbers 24 -> 24")))
+    broken = Verify("what?", (Answer(right),))
+    told, error = asyncio.run(countdown_lane().worker([Ticket("p", call), Ticket("q", broken)]))
+    assert [one.verdict for one in told] == [RIGHT, WRONG]
+    assert isinstance(error, RolloutError)
+    assert str(error).startswith("the reference of q cannot be used: not a puzzle")

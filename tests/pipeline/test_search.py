@@ -175,3 +175,23 @@ def test_no_problems_are_no_work(cfg, tmp_path):
     with stage(tmp_path / "stage", "search", {}, {}) as it:
         assert search_stage(it, cfg, [], Models({"policy": without()}), [], silent, "search") == {}
     assert coverage(iter([])) == {"problems": 0, "solved": 0, "levels": {}, "terminals": {}, "cost": {}}
+
+
+def test_a_setup_runs_in_the_sandbox_before_the_first_step(cfg, tmp_path):
+    """Steps call what it defines; what it prints is nowhere; a setup that fails is its problem's failure."""
+    good = "def add(n):\n    global x\n    x += n\nx = 10\nprint('hidden')"
+    known = Problem("good", "Add 3 to 10.", "13", setup=good)
+    wrong = Problem("bad", "Add 3 to 9.", "12", setup="x = 1 / 0")
+    steps = ("# add\nadd(3)", "print(x)")
+    teacher = Demonstrator([Demonstration(problem, steps) for problem in (known, wrong)], 0.0)
+    cfg = cfg.model_copy(update={"runtime": cfg.runtime.model_copy(update={"max_failure_rate": 0.5})})
+    with stage(tmp_path / "stage", "search", {"seed": 1}, {}) as it:
+        one = Pass(cfg.rounds[0].search, Prompts(grammar_of(cfg)))
+        search_stage(it, cfg, [known, wrong], Models({"policy": teacher}), [one], silent, "search")
+    (tree,) = read_trees(it.folder / "trees")
+    assert tree.problem == known
+    assert [node.answer for node in tree.nodes if node.correct] == ["13"]
+    assert "hidden" not in str(tree.to_json()["nodes"])
+    (row,) = failures(it.folder)
+    assert (row["problem"], row["boundary"]) == ("bad", "setup")
+    assert row["error"] == "the setup of 'bad' failed (exception): ZeroDivisionError: division by zero (line 1)"

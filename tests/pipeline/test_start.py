@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rstar.errors import ConfigError, InputError, StageFailed
+from rstar.errors import ConfigError, InputError
 from rstar.pipeline.round import evolve, run_round, start
 from rstar.store import manifest
 from tests.pipeline import tiny
@@ -94,7 +94,7 @@ def test_an_open_stage_that_holds_nothing_takes_another_recipe(tmp_path):
 
 
 def test_rounds_are_run_in_order(folder):
-    with pytest.raises(StageFailed, match=r"round-1/policy: .* run the rounds in order"):
+    with pytest.raises(InputError, match=r"round-1/policy: .* run the rounds in order"):
         run_round(tiny.config(folder), 2)
 
 

@@ -9,7 +9,8 @@ from rstar.core.problem import Problem
 from rstar.core.tree import ROOT, Terminal, Tree
 from rstar.evaluate.answer import choose
 from rstar.search.calls import Call, Generate, Reply, Score, Seeds, drive
-from rstar.search.chains import best_of_n, self_consistency, solution_score
+from rstar.search.chains import best_of_n, self_consistency
+from rstar.search.reward import solution_score
 from tests.search.cases import Case, problems
 from tests.search.generated import cases
 from tests.search.steps import HEAD, PROMPTS, first, last

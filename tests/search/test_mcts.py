@@ -80,6 +80,13 @@ def test_a_whole_search_by_hand():
     ]
 
 
+def test_a_search_with_enough_right_answers_stops():
+    tree, _ = search(TWO_WAYS, enough=1)
+    assert tree.rollouts == 1
+    assert [node.answer for node in tree.nodes if node.correct] == ["2"]
+    assert search(TWO_WAYS, enough=2)[0] == search(TWO_WAYS)[0]  # there is but one
+
+
 def test_a_whole_search_with_a_ppm_by_hand():
     tree, log = search(TWO_WAYS, annotation="ppm")
     # 1: .5 + 1 - 1 over three visits; 2: -.5 - 1 - 1 over three; 5: .25 - 1 - 1 over three; the root has no score
@@ -128,6 +135,20 @@ def test_a_hidden_reference_is_never_consulted(annotation: str):
     assert all(node.verdict is None and node.reward is None for node in answers)
     assert not any(node.correct or node.wrong for node in answers)
     assert [node.q for node in answers] == ([0.75, -0.25] if annotation == "ppm" else [0.0, 0.0])
+
+
+@pytest.mark.parametrize(("steps", "worth"), [("last", 0.75), ("min", 0.5), ("mean", 0.625), ("product", 0.3125)])
+def test_an_answer_nobody_can_grade_is_worth_what_its_steps_are_together(steps: str, worth: float):
+    scores = {
+        **TWO_WAYS.scores,
+        first("a") + last("right"): 0.75,
+        first("b") + step("c") + last("wrong"): -0.25,
+    }
+    world = HandWorld(HEAD, TWO_WAYS.texts, TWO_WAYS.results, scores)
+    tree, _ = search(world, PROBLEM.hidden(), annotation="ppm", steps=steps)
+    right = next(node for node in tree.nodes if node.answer == "2")
+    assert right.score == right.q == pytest.approx(worth)  # of steps worth .5 and .75; as chances .75 x .875
+    assert tree.nodes[1].score == 0.5
 
 
 def test_the_reference_is_sent_to_the_grader_and_to_nobody_else():

@@ -186,7 +186,7 @@ class Sealed(Problem):
         return super().__getattribute__(name)
 
     def hidden(self) -> Problem:
-        return Problem(self.id, self.text, None, self.level)
+        return Problem(self.id, self.text, None, self.level, self.setup)
 
 
 def test_nobody_looks_at_the_reference():
@@ -196,7 +196,7 @@ def test_nobody_looks_at_the_reference():
         _ = sealed.answer
     tree = drive(mutual(sealed, PROMPTS, case.config, Seeds(0, "p0")), case.world)
     assert tree.chosen is not None
-    assert {f.name for f in fields(tree.problem)} == {"id", "text", "answer", "level"}
+    assert {f.name for f in fields(tree.problem)} == {"id", "text", "answer", "level", "setup"}
     assert type(tree.problem) is Problem
 
 

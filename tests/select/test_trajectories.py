@@ -2,7 +2,7 @@
 
 import pytest
 
-from rstar.select.trajectories import Difficulty, best, difficulty, trajectories
+from rstar.select.trajectories import Difficulty, best, difficulty, drawn, trajectories
 from tests.select.handmade import grow, problem
 
 
@@ -68,6 +68,21 @@ def test_only_verified_trajectories_are_taken(end):
     tree = problem()
     grow(tree, "x", 0.9, end)
     assert best([tree], 2) == []
+
+
+def test_drawn_are_verified_distinct_and_the_same_each_time():
+    tree = problem()
+    for i in range(8):
+        grow(tree, f"right {i}", 0.9 - 0.1 * i, "right")
+        grow(tree, f"wrong {i}", 1.0, "wrong")
+    twin = problem()
+    grow(twin, "right 7", 0.0, "right")
+    found = texts(drawn([tree, twin], 3))
+    assert found == texts(drawn([tree, twin], 3))
+    assert len(set(found)) == 3
+    assert all(text.startswith("right") for text in found)
+    assert found != texts(best([tree, twin], 3))
+    assert sorted(texts(drawn([tree, twin], 100))) == [f"right {i}" for i in range(8)]
 
 
 def test_no_trees_have_no_best():

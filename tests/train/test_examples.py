@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from rstar.config.train import RenumberAugmentConfig, SftConfig
 from rstar.errors import InputError
 from rstar.text.grammar import ANSWER, END_ANSWER, END_CODE, END_OUTPUT, END_STEP, OUTPUT
-from rstar.train.examples import PAIRS, SOLUTIONS, Stream, encode_pairs, encode_solutions, stream
+from rstar.train.examples import PAIRS, SOLUTIONS, Stream, encode_pairs, encode_solutions, encode_transcripts, stream
 from rstar.train.losses import IGNORED
 from tests.train.conftest import ROWS, pair, row
 
@@ -42,6 +42,18 @@ def test_the_loss_is_on_what_the_policy_wrote(tokenizer: PreTrainedTokenizerBase
     hidden = [t for t, label in zip(example["input_ids"], example["labels"], strict=True) if label == IGNORED]
     said = f"\n{OUTPUT}10{END_OUTPUT}\n{OUTPUT}14{END_OUTPUT}"
     assert tokenizer.decode(hidden) == ROWS[0]["prompt"] + said
+
+
+def test_the_loss_may_be_on_the_outputs_too(tokenizer: PreTrainedTokenizerBase) -> None:
+    (example, nothing) = encode_transcripts(tokenizer, [*ONE, ("a prompt", "")])
+    assert example is not None
+    assert nothing is None
+    prompt, learned = (
+        [t for t, label in zip(example["input_ids"], example["labels"], strict=True) if (label == IGNORED) is masked]
+        for masked in (True, False)
+    )
+    assert tokenizer.decode(prompt) == ROWS[0]["prompt"]
+    assert tokenizer.decode(learned) == ROWS[0]["solution"]
 
 
 def test_nothing_is_appended(tokenizer: PreTrainedTokenizerBase) -> None:

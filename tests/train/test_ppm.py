@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from math import log
+from math import exp, log
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,15 @@ def test_it_learns_and_its_score_is_in_use_what_it_was_in_training(ppm: Make) ->
     good, bad = (scores(model, examples.data[:12][f"{side}_ids"]) for side in ("chosen", "rejected"))
     assert bool((good > bad).all())
     assert (good - bad).mean().item() == pytest.approx(metrics["margin"], abs=0.3)
+
+
+def test_without_tanh_in_the_loss_logits_grow_apart_further(ppm: Make) -> None:
+    margins = {}
+    for tanh in (True, False):
+        job = ppm(f"tanh-{tanh}", batch=12, micro_batch=12, steps=40, warmup=5, tanh_in_loss=tanh)
+        margins[tanh] = train_value(job, silent)["final_loss"]
+    assert margins[True] > log(1 + exp(-2))  # no two scores are further apart than 2
+    assert margins[False] < margins[True]
 
 
 def test_a_score_belongs_to_the_last_token_whatever_the_padding(ppm: Make) -> None:

@@ -119,6 +119,8 @@ def test_the_loss_of_each_kind() -> None:
     margin = torch.tanh(torch.tensor(0.5)) - torch.tanh(torch.tensor(-0.2))
     for kind in ("ppm", "orm"):
         assert loss_of(kind, logits, None, torch.ones(1)).item() == pytest.approx(-torch.sigmoid(margin).log().item())
+    bare = -torch.sigmoid(torch.tensor(0.7)).log().item()
+    assert loss_of("ppm", logits, None, torch.ones(1), tanh=False).item() == pytest.approx(bare)
 
 
 def test_a_prm_is_served_as_twice_its_probability_of_good(value: Make) -> None:

@@ -1,0 +1,187 @@
+"""A table as a section of Markdown, and the page that holds one section for each."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rstar.errors import InputError
+from rstar.evaluate.plot import Axes, Line
+from rstar.evaluate.report import markdown
+from rstar.evaluate.seeds import Figure
+from rstar.paper import TABLES
+from rstar.paper.order import points
+from rstar.store.manifest import write_atomic
+
+HEAD = """\
+# The paper's tables in miniature
+
+`rstar paper TABLE configs/paper.yaml` makes one section of this page, `rstar paper all configs/paper.yaml` every one.
+It runs what is missing of the evolution at each seed, then what the table needs on top, and writes the section. All
+of it goes on where it stopped, and what is finished is reused, also by other tables. `seeds=[1]` makes a table of one
+seed, `--json` prints its figures. A section that is not here has not been made yet.
+
+A cell is the mean over seeds ± the standard deviation over seeds, then its 95 % interval: a percentile bootstrap over
+problems, all seeds of a problem together, paired where two methods are compared. So the interval says how far other
+problems would move a figure, the spread how far other seeds would. The paper's own figures (arXiv 2501.04519) are of
+models of 1.5B to 7B parameters on competition mathematics, ours of one of 0.17M on the embedded WORDS family: orders
+can be compared, figures cannot.
+
+| table | what | CPU-minutes, three seeds |
+|---|---|---|
+{rows}
+
+The five rounds of the evolution come first, once for all tables: 20 to 30 CPU-minutes a seed.
+"""
+COSTS = {
+    "coverage": "none",
+    "policy": "none",
+    "ppm": "20",
+    "system2": "15",
+    "sft-data": "20",
+    "reward-models": "100",
+    "scaling": "35",
+    "ablations": "60",
+}
+"""Estimates for configs/paper.yaml, behind the evolution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A figure that is shown in points, with its sign."""
+
+    figure: Figure
+
+
+Cell = Figure | Difference | str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table's body: a cell is a figure (shown with spread and interval), a share (in percent), or a text."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str | None = None
+
+    def markdown(self) -> str:
+        caption = f"{self.caption}\n\n" if self.caption else ""
+        return caption + markdown(self.header, [[shown(cell) for cell in row] for row in self.rows])
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [dict(zip(self.header, map(_plain, row), strict=True)) for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """What is drawn beside a section."""
+
+    axes: Axes
+    lines: Sequence[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One of the paper's tables, made from our runs."""
+
+    name: str
+    title: str
+    compared: str
+    """What is compared, and on what."""
+    grids: Sequence[Grid]
+    findings: Sequence[str]
+    """Sentences made from the numbers: where our order differs from the paper's, and what falls short."""
+    plot: Plot | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "table": self.name,
+            "title": self.title,
+            "grids": [grid.to_json() for grid in self.grids],
+            "findings": list(self.findings),
+            **self.extra,
+        }
+
+
+def shown(cell: Cell) -> str:
+    """A cell as text."""
+    if isinstance(cell, Difference):
+        return points(cell.figure)
+    if isinstance(cell, Figure):
+        if cell.mean is None:
+            return "–"
+        spread = "" if cell.spread is None else f" ± {100 * cell.spread:.1f}"
+        ends = "" if cell.interval is None else f" ({100 * cell.interval[0]:.1f}–{100 * cell.interval[1]:.1f})"
+        return f"{100 * cell.mean:.1f}{spread}{ends}"
+    if isinstance(cell, float):
+        return f"{100 * cell:.1f}"
+    return "–" if cell is None else str(cell)
+
+
+def section(table: Table, command: str, made: str, date: str, plot: str | None) -> str:
+    """The whole section, between its marks. `made` says which seeds of what."""
+    parts = [f"## {table.title}", table.compared, f"`{command}`; {made}; {date}."]
+    parts += [grid.markdown() for grid in table.grids]
+    parts += [" ".join(table.findings)] if table.findings else []
+    parts += [f"![{table.title}]({plot})"] if plot else []
+    return "\n\n".join([_mark(table.name), *parts, _mark(f"/{table.name}")]) + "\n"
+
+
+def put(path: Path, name: str, text: str) -> bool:
+    """Write one section into the page, the others untouched; whether anything changed.
+
+    A section that differs in its date alone stays as it was. Raises InputError where the page cannot be one.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(f"out: {path} is a folder" if path.is_dir() else f"out: there is no folder {path.parent}")
+    page = path.read_text(encoding="utf-8") if path.exists() else head()
+    found = _find(page, name)
+    if found is None:
+        new = _inserted(page, name, text)
+    elif _dateless(page[slice(*found)]) == _dateless(text):
+        return False
+    else:
+        new = page[: found[0]] + text + page[found[1] :]
+    write_atomic(path, new.encode())
+    return True
+
+
+def head() -> str:
+    """A page without any section yet."""
+    return HEAD.format(rows="\n".join(f"| `{name}` | {what} | {COSTS[name]} |" for name, what in TABLES.items()))
+
+
+def _inserted(page: str, name: str, text: str) -> str:
+    """The section before the first one that comes after it in the order of tables, else at the end."""
+    names = list(TABLES)
+    later = (_find(page, other) for other in names[names.index(name) + 1 :])
+    place = next((found[0] for found in later if found is not None), None)
+    if place is None:
+        return page.rstrip("\n") + "\n\n" + text
+    return page[:place] + text + "\n" + page[place:]
+
+
+def _find(page: str, name: str) -> tuple[int, int] | None:
+    """Where a section begins and ends."""
+    start, end = page.find(_mark(name)), page.find(_mark(f"/{name}"))
+    if start < 0 or end < start:
+        return None
+    end += len(_mark(f"/{name}"))
+    return start, end + page[end:].startswith("\n")
+
+
+def _mark(name: str) -> str:
+    return f"<!-- {name} -->"
+
+
+def _dateless(text: str) -> str:
+    """A section without the date of its line of provenance."""
+    return re.sub(r"(?m)^(`rstar paper .*; )\d{4}-\d{2}-\d{2}\.$", r"\1.", text)
+
+
+def _plain(cell: Cell) -> Any:
+    if isinstance(cell, Difference):
+        return cell.figure.to_json()
+    return cell.to_json() if isinstance(cell, Figure) else round(cell, 4) if isinstance(cell, float) else cell

@@ -1,0 +1,171 @@
+"""The table of value models: the same solutions and pairs, judged by each of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rstar.config.paper import PaperConfig
+from rstar.config.search import StepScores
+from rstar.config.train import PpmConfig
+from rstar.errors import InputError
+from rstar.evaluate.seeds import Measure, difference, figure, shares
+from rstar.paper import published
+from rstar.paper.judge import HOW, Judged, judged, samples, unguided
+from rstar.paper.order import points, sentence
+from rstar.paper.page import Cell, Difference, Grid, Table
+from rstar.paper.runs import Run, check_round, variant
+from rstar.pipeline.values import value_stage
+
+ENOUGH = 300
+"""Step pairs below which a table says that they are few."""
+PAIRED = ("ppm", "orm")
+"""Kinds that learn from pairs: two texts an example."""
+
+Said = Mapping[str, Mapping[int, Sequence[Judged]]]
+"""Model -> seed -> what it said of each problem."""
+
+
+def reward_models(paper: PaperConfig, runs: list[Run]) -> Table:
+    """PPM, PQM and ORM of each round on solutions and trees of the round's policy."""
+    by_round: dict[int, Said] = {}
+    for number in _rounds(paper, runs):
+        said: dict[str, dict[int, list[Judged]]] = {}
+        for run in runs:
+            asked = run.held_out(paper.reward_models.per_level)
+            trees = unguided(run, number, asked)
+            drawn = samples(run, number, asked, paper.reward_models.k)
+            for name, model in trained(paper, run, number).items():
+                label = f"round {number}, {name} judges"
+                said.setdefault(name, {})[run.seed] = judged(run, model, trees, drawn, label)
+        by_round[number] = said
+    return reward_models_table(by_round, paper.reward_models.k)
+
+
+def _rounds(paper: PaperConfig, runs: list[Run]) -> list[int]:
+    cfg = runs[0].cfg
+    asked = paper.reward_models.rounds or tuple(range(2, len(cfg.rounds) + 1))
+    for number in asked:
+        check_round(cfg, number, "reward_models.rounds")
+        if cfg.rounds[number - 1].ppm is None:
+            raise InputError(f"reward_models.rounds: round {number} of {cfg.name} trains no PPM")
+    if not asked:
+        raise InputError(f"reward_models.rounds: {cfg.name} has no second round")
+    return list(asked)
+
+
+def trained(paper: PaperConfig, run: Run, number: int) -> dict[str, Path]:
+    """The round's PPM, and the other models, trained on the same trees from the same policy."""
+    ppm = run.cfg.rounds[number - 1].ppm
+    assert ppm is not None
+    values = {role: settings(ppm, told) for role, told in paper.reward_models.models.items()}
+    one = variant(run, "values", {number: {"values": values}}, number, ())
+    for role in values:
+        value_stage(one.cfg, number, role, one.progress)
+    return {"PPM": run.round(number).ppm} | {role.upper(): one.round(number).value(role) for role in values}
+
+
+def settings(ppm: PpmConfig, told: dict[str, Any]) -> dict[str, Any]:
+    """The PPM's training settings for another kind of model, as many texts in a step: a pair has two."""
+    shared = ppm.model_dump(mode="json", exclude={"kind", "tanh_in_loss"})
+    if told.get("kind") not in PAIRED:
+        shared |= {"batch": 2 * shared["batch"], "micro_batch": 2 * shared["micro_batch"]}
+    return {**shared, **told}
+
+
+def reward_models_table(by_round: Mapping[int, Said], k: int) -> Table:
+    """The table from what each model said."""
+    grids, findings, counts = [], [], {}
+    for number, said in by_round.items():
+        chosen = {name: chosen_by(its, "last") for name, its in said.items()}
+        plain = baselines(next(iter(said.values())))
+        rows: list[list[Cell]] = []
+        for name, its in said.items():
+            cells: list[Cell] = [name, *(figure(chosen_by(its, how)) for how in HOW)]
+            gain = None if name == "PPM" else Difference(difference(chosen[name], chosen["PPM"]))
+            paper = published.REWARD_MODELS.get(name)
+            pairs = [figure(pairs_of(its, kind)) for kind in ("step", "answer")]
+            rows.append([*cells, gain, *pairs, None if paper is None else f"{paper:g}"])
+        for name, measure in plain.items():
+            gain = Difference(difference(measure, chosen["PPM"]))
+            rows.append([name, figure(measure), None, None, gain, None, None, None])
+        header = ["chosen by", *(f"best-of-{k}, {how}" for how in HOW), "PPM against it, points"]
+        grids.append(Grid([*header, "step pairs", "answer pairs", "paper, MATH"], rows, f"Round {number}:"))
+        count = {kind: figure(pairs_of(said["PPM"], kind)).n for kind in ("step", "answer")}
+        counts[str(number)] = {kind: int(n) for kind, n in count.items()}
+        few = f" (fewer than {ENOUGH}: little to go by)" if count["step"] < ENOUGH else ""
+        findings.append(f"Round {number}: {count['step']:.0f} step pairs{few}, {count['answer']:.0f} answer pairs.")
+    number, said = list(by_round.items())[-1]
+    findings += [_order(said, number), _against(said, number), _best_how(by_round)]
+    return Table(
+        "reward-models",
+        "Value models by round (table 8)",
+        f"Who chooses best among {k} solutions of each held-out problem, drawn by the round's policy, in %; and how"
+        " often a step pair, or a pair of whole solutions, of unguided trees is ranked as its outcome does. A"
+        " solution's score is its last step's (as in the paper), the least of its steps', or their product. All models"
+        " start from the round's policy, on the same trees, and read as many texts in as many steps.",
+        grids,
+        findings,
+        extra={"pairs": counts},
+    )
+
+
+def chosen_by(its: Mapping[int, Sequence[Judged]], how: StepScores) -> Measure:
+    """Whether the best-scored solution of each problem is right."""
+    return _measure(its, lambda one: one.picked(how))
+
+
+def pairs_of(its: Mapping[int, Sequence[Judged]], kind: str) -> Measure:
+    """Right pairs of all pairs, problem by problem."""
+    return {seed: {one.id: getattr(one, kind) for one in found} for seed, found in its.items()}
+
+
+def baselines(its: Mapping[int, Sequence[Judged]]) -> dict[str, Measure]:
+    """Choosing without a model, and the most that choosing can reach."""
+    return {
+        "majority": _measure(its, Judged.majority),
+        "random pick": _measure(its, Judged.random),
+        "any (oracle)": _measure(its, Judged.any),
+    }
+
+
+def _measure(its: Mapping[int, Sequence[Judged]], of: Callable[[Judged], float]) -> Measure:
+    return shares({seed: {one.id: of(one) for one in found} for seed, found in its.items()})
+
+
+def _order(said: Said, number: int) -> str:
+    chosen = {name: chosen_by(its, "last") for name, its in said.items()}
+    ours = {name: figure(measure).mean for name, measure in chosen.items()}
+    gain = lambda a, b: difference(chosen[a], chosen[b])  # noqa: E731
+    return sentence(ours, published.REWARD_MODELS, gain, "reward models", f" (round {number}, last step)")
+
+
+def _against(said: Said, number: int) -> str:
+    """The PPM against choosing without a model."""
+    ppm = chosen_by(said["PPM"], "last")
+    plain = baselines(said["PPM"])
+    told = [f"{points(difference(plain[name], ppm))} points against {name}" for name in ("majority", "random pick")]
+    return f"In round {number} the PPM's choice by last step is {' and '.join(told)}."
+
+
+def _best_how(by_round: Mapping[int, Said]) -> str:
+    """Which way to make a solution's score of its steps' chooses best, PPM alone, over all rounds."""
+    found = {
+        how: {
+            seed * 1000 + number: its
+            for number, said in by_round.items()
+            for seed, its in chosen_by(said["PPM"], how).items()
+        }
+        for how in HOW
+    }
+    means = {how: figure(measure).mean or 0.0 for how, measure in found.items()}
+    best = max(HOW, key=lambda how: means[how])
+    if best == "last":
+        return "Over all rounds the PPM chooses best by its last step's score, as the paper does."
+    gain = difference(found["last"], found[best])
+    verdict = "" if gain.apart else ", not told apart"
+    return (
+        f"Over all rounds the PPM chooses best by the {_WORDS[best]}: {points(gain)} points against the last{verdict}."
+    )
+
+
+_WORDS = {"min": "least of its steps' scores", "product": "product of its steps' scores"}

@@ -1,0 +1,176 @@
+"""The evolution at each seed, and what tables make on top of it: evaluations, and runs that differ in one thing.
+
+All of it lies in `RUN/paper/` in folders named by what they hold, so that two tables that need the same share it.
+"""
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rstar.config.load import load, validate
+from rstar.config.paper import PaperConfig
+from rstar.config.run import RunConfig, merge
+from rstar.config.search import AnySearch
+from rstar.core.problem import Problem
+from rstar.errors import InputError
+from rstar.evaluate.seeds import Measure
+from rstar.pipeline import inspect, round
+from rstar.pipeline.evaluate import evaluation, first_of_each_level, greedy_stage, identity
+from rstar.pipeline.prepare import paths_of, problems
+from rstar.pipeline.progress import Progress
+from rstar.pipeline.use import said
+from rstar.store import manifest
+from rstar.store.fingerprint import fingerprint
+from rstar.store.layout import ANSWERS, RoundPaths, RunPaths
+
+EXTRA = "paper"
+"""The folder in a run for everything that tables make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One seed's evolution, or a run that shares most of its stages."""
+
+    seed: int
+    cfg: RunConfig
+    progress: Progress
+    origin: RunPaths
+    """The evolution."""
+
+    @property
+    def paths(self) -> RunPaths:
+        return paths_of(self.cfg)
+
+    @property
+    def extra(self) -> Path:
+        return self.origin.folder / EXTRA
+
+    @property
+    def last(self) -> int:
+        return len(self.cfg.rounds)
+
+    def round(self, number: int) -> RoundPaths:
+        return self.paths.round(number)
+
+    def held_out(self, per_level: int | None) -> list[Problem]:
+        """The first held-out problems of each level."""
+        return first_of_each_level(problems(self.cfg)[0].test, per_level)
+
+
+def finished(paper: PaperConfig, progress: Progress) -> list[Run]:
+    """The evolution at every seed, made as far as it is not there yet.
+
+    Raises InputError where it may not be made (`evolve: false`) and lacks a round, RecipeDrift where it was made by
+    another recipe.
+    """
+    runs = []
+    for seed in paper.seeds:
+        cfg = planned(paper, seed)
+        heard = _of(progress, f"seed {seed}")
+        if paper.evolve:
+            round.evolve(cfg, heard)
+        else:
+            cfg = _stored(cfg)
+        runs.append(Run(seed, cfg, heard, paths_of(cfg)))
+    return runs
+
+
+def planned(paper: PaperConfig, seed: int) -> RunConfig:
+    """The evolution at one seed. Raises ConfigError."""
+    cfg = load(RunConfig, [*paper.evolution, f"seed={seed}"])
+    runtime = cfg.runtime.model_copy(update={"runs": paper.runs})
+    return cfg.model_copy(update={"name": f"{cfg.name}-seed-{seed}", "runtime": runtime})
+
+
+def _stored(cfg: RunConfig) -> RunConfig:
+    """The config with which a finished run was made. Raises InputError where a round is not finished."""
+    folder = paths_of(cfg).folder
+    stored = inspect.config([str(folder)])
+    for number in range(1, len(stored.rounds) + 1):
+        found = manifest.read(paths_of(stored).round(number).report)
+        if found is None or found.status != "complete":
+            raise InputError(
+                f"{folder}: the run lacks round {number} (see `rstar status {folder}`); evolve=true makes what is"
+                " missing"
+            )
+    return stored
+
+
+def check_round(cfg: RunConfig, number: int | None, where: str) -> int:
+    """The round that a setting names, or the last one. Raises InputError where there is none."""
+    if number is None:
+        return len(cfg.rounds)
+    if number > len(cfg.rounds):
+        raise InputError(f"{where}: there is no round {number}; {cfg.name} has rounds 1 to {len(cfg.rounds)}")
+    return number
+
+
+def evaluated(run: Run, how: AnySearch, asked: list[Problem], models: dict[str, Path], label: str) -> Path:
+    """The folder of an evaluation of stages' models: made once, whichever table asks for it."""
+    source = said(asked)
+    known = {role: identity(path) for role, path in models.items()}
+    folder = run.extra / f"evaluate-{fingerprint([how.model_dump(mode='json'), source, known])[:12]}"
+    evaluation(run.cfg, how, asked, source, models, folder, label, run.progress)
+    return folder
+
+
+def greedy(run: Run, number: int, label: str) -> Path:
+    """The folder of the greedy evaluation of a round's policy on all held-out problems."""
+    paths = run.round(number)
+    greedy_stage(run.cfg, number, paths.policy, paths.eval_policy, label, run.progress)
+    return paths.eval_policy
+
+
+def variant(
+    run: Run, name: str, rounds: Mapping[int, dict[str, Any]], last: int, fresh: Collection[str], also: Any = None
+) -> Run:
+    """A run of `last` rounds with some settings of theirs changed, that has all stages of `run` but the `fresh` ones.
+
+    The stages are links, and each checks its recipe as ever: sharing one that the changes concern is drift. `also` is
+    what else tells it from other runs of this name.
+    """
+    data = run.cfg.model_dump(mode="json")
+    changed = [merge(own, rounds.get(number, {})) for number, own in enumerate(data["rounds"][:last], start=1)]
+    told = fingerprint([last, {str(number): change for number, change in rounds.items()}, also])[:8]
+    data |= {"rounds": changed, "control": False, "name": f"{name}-{told}"}
+    data["runtime"]["runs"] = str(run.extra)
+    cfg = validate(RunConfig, data, f"{run.cfg.name}: {name}")
+    one = Run(run.seed, cfg, _of(run.progress, name), run.origin)
+    whole = run.paths.folder
+    for folder in (whole, *(run.round(number).folder for number in range(1, last + 1))):
+        for stage in sorted(path.parent for path in folder.glob(f"*/{manifest.NAME}")):
+            if str(stage.relative_to(whole)) not in fresh:
+                _link(stage, one.paths.folder / stage.relative_to(whole))
+    round.start(cfg, last)
+    return one
+
+
+def _link(stage: Path, link: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.exists():
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(stage, link.parent), target_is_directory=True)
+
+
+def right(folder: Path, asked: list[Problem]) -> dict[str, float]:
+    """1 for each problem that an evaluation solved, 0 for all others; one whose search failed was not solved."""
+    solved = {row["id"] for row in map(orjson.loads, (folder / ANSWERS).read_bytes().splitlines()) if row["correct"]}
+    return {problem.id: float(problem.id in solved) for problem in asked}
+
+
+def of_level(measure: Measure, level: Mapping[str, str], wanted: str) -> Measure:
+    """A measure on the problems of one level."""
+    return {seed: {name: v for name, v in its.items() if level[name] == wanted} for seed, its in measure.items()}
+
+
+def levels_of(asked: list[Problem]) -> dict[str, str]:
+    """Problem -> its level."""
+    return {problem.id: problem.level or "all" for problem in asked}
+
+
+def _of(progress: Progress, whose: str) -> Progress:
+    return lambda stage, done, total: progress(f"{whose}: {stage}", done, total)

@@ -1,0 +1,73 @@
+"""Sections of the page: written once, replaced in place, the others untouched."""
+
+from pathlib import Path
+
+import pytest
+
+from rstar.errors import InputError
+from rstar.evaluate.seeds import figure, shares
+from rstar.paper import TABLES
+from rstar.paper.page import COSTS, Difference, Grid, Table, head, put, section, shown
+
+ROOT = Path(__file__).parents[2]
+
+
+def text(name: str, cell: str = "1", date: str = "2026-01-01") -> str:
+    table = Table(name, f"Title of {name}", "What is compared.", [Grid(["a", "b"], [["x", cell]])], ["A sentence."])
+    return section(table, f"rstar paper {name} configs/paper.yaml", "demo, seeds 1, 2", date, None)
+
+
+def test_a_section_has_title_comparison_provenance_table_and_findings():
+    assert text("policy") == (
+        "<!-- policy -->\n\n## Title of policy\n\nWhat is compared.\n\n"
+        "`rstar paper policy configs/paper.yaml`; demo, seeds 1, 2; 2026-01-01.\n\n"
+        "| a | b |\n|---|---|\n| x | 1 |\n\nA sentence.\n\n<!-- /policy -->\n"
+    )
+
+
+def test_sections_stand_in_the_order_of_tables_behind_the_head(tmp_path):
+    page = tmp_path / "results.md"
+    for name in ("scaling", "coverage", "sft-data"):
+        assert put(page, name, text(name))
+    written = page.read_text()
+    assert written.startswith(head())
+    places = [written.index(f"<!-- {name} -->") for name in ("coverage", "sft-data", "scaling")]
+    assert places == sorted(places)
+
+
+def test_a_section_is_replaced_and_what_people_wrote_stays(tmp_path):
+    page = tmp_path / "results.md"
+    put(page, "coverage", text("coverage"))
+    put(page, "ppm", text("ppm"))
+    page.write_text(page.read_text().replace("<!-- ppm -->", "A remark.\n\n<!-- ppm -->"))
+    before = page.read_text()
+    assert put(page, "ppm", text("ppm", "2", "2026-02-02"))
+    assert page.read_text() == before.replace(text("ppm"), text("ppm", "2", "2026-02-02"))
+
+
+def test_a_section_that_differs_in_its_date_alone_stays_as_it_was(tmp_path):
+    page = tmp_path / "results.md"
+    put(page, "ppm", text("ppm"))
+    before = page.read_bytes(), page.stat().st_mtime_ns
+    assert not put(page, "ppm", text("ppm", date="2027-03-04"))
+    assert (page.read_bytes(), page.stat().st_mtime_ns) == before
+
+
+def test_a_page_that_cannot_be_written_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is a folder"):
+        put(tmp_path, "ppm", text("ppm"))
+    with pytest.raises(InputError, match="there is no folder"):
+        put(tmp_path / "no" / "results.md", "ppm", text("ppm"))
+
+
+def test_cells():
+    three = figure(shares({1: {"a": 1, "b": 0}, 2: {"a": 1, "b": 1}}))
+    assert shown(three) == "75.0 ± 35.4 (50.0–100.0)"
+    assert shown(Difference(three)) == "+75.0 (+50.0 to +100.0)"
+    assert [shown(cell) for cell in (0.5, 7, "x", None, figure({1: {}}))] == ["50.0", "7", "x", "–", "–"]
+
+
+def test_the_shipped_page_has_the_head_of_the_code():
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert page.startswith(head()), "docs/results.md: its head is not rstar.paper.page.head()"
+    assert set(COSTS) == set(TABLES)

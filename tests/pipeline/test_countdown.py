@@ -1,0 +1,223 @@
+"""The smallest evolution of COUNTDOWN: a base stage, an exploration floor, replayed rows, moves that are verified."""
+
+import functools
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from rstar.config.load import load
+from rstar.config.run import RunConfig
+from rstar.core.verdict import Verdict
+from rstar.data import sets
+from rstar.errors import ConfigError, InputError, RecipeDrift
+from rstar.pipeline import base as base_module
+from rstar.pipeline import inspect
+from rstar.pipeline.base import base
+from rstar.pipeline.round import evolve, start
+from rstar.store import manifest
+from rstar.store.trees import read_trees
+from rstar.text.grammar import program
+from tests.pipeline import tiny
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """\
+name: tiny
+problems: {kind: countdown, train: {L2: 6, L3: 6}, test: 3}
+task: countdown
+grammar: {observe: true, answer: printed}
+bootstrap: {kind: teacher, problems: {L2: 12, L3: 6}}
+model: {kind: tiny, hidden: 32, layers: 2, heads: 2, ffn: 64, context: 160, tokenizer: {numbers: whole}}
+base:
+  kind: countdown
+  rows: 300
+  train: {batch: 32, micro_batch: 32, steps: 40, optimizer: muon, lr: 1.0e-2, max_length: 160,
+    augment: {kind: countdown}}
+search: {rollouts: 4, candidates: 6, max_depth: 6, max_tokens: 20}
+explore: {share: 0.5, by: base}
+select: {pool: newest, replay: 5}
+policy: {batch: 16, micro_batch: 16, steps: 5, optimizer: muon, lr: 3.0e-3, max_length: 160}
+ppm: null
+control: true
+evaluate: {search: null, max_depth: 6, max_tokens: 20}
+sandbox: {preload: []}
+rounds:
+  - {}
+  - policy: {start: previous}
+"""
+
+
+def config(folder: Path, *overrides: str) -> RunConfig:
+    (folder / "run.yaml").write_text(CONFIG, encoding="utf-8")
+    return load(RunConfig, [folder / "run.yaml", f"runtime.runs={folder / 'runs'}", *overrides])
+
+
+@functools.cache
+def _evolved(folder: Path) -> Path:
+    evolve(config(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    return _evolved(tmp_path_factory.mktemp("countdown"))
+
+
+def run(folder: Path) -> Path:
+    return folder / "runs" / "tiny"
+
+
+def test_every_correct_leaf_is_a_solution_by_replay(finished):
+    found = [
+        (tree.problem, tree.prefix(i), tree.nodes[i])
+        for n in (1, 2)
+        for tree in read_trees(run(finished) / f"round-{n}" / "search" / "trees")
+        for i in tree.leaves()
+        if tree.nodes[i].verdict is not None
+    ]
+    assert {node.verdict for _, _, node in found} == {Verdict.EQUIVALENT, Verdict.DIFFERENT}
+    for problem, text, node in found:
+        assert node.answer == program(text)
+        target = (problem.answer or "").rpartition(" ")[2]
+        assert (node.verdict is Verdict.EQUIVALENT) == text.endswith(f"Numbers {target} -> {target}<end_of_output>")
+        assert (problem.setup or "").startswith("left, target = [")
+
+
+def test_rounds_and_control_start_from_the_trained_base(finished):
+    trained = manifest.read(run(finished) / "pretrained")
+    untrained = manifest.read(run(finished) / "base")
+    assert trained.inputs == {"start": untrained.fingerprint}
+    policies = [manifest.read(run(finished) / f"round-{n}" / "policy") for n in (1, 2)]
+    control = manifest.read(run(finished) / "round-2" / "control")
+    assert policies[0].inputs["start"] == trained.fingerprint
+    assert policies[1].inputs["start"] == control.inputs["start"] == policies[0].fingerprint
+    assert manifest.read(run(finished) / "round-2" / "search").inputs["base"] == trained.fingerprint
+    assert inspect.check(run(finished))[1:] == ([], [])
+
+
+def test_the_base_is_trained_on_the_outputs_too(finished):
+    """It has learned what moves lead to: the loss on outputs was part of its loss, and is not of the policy's."""
+    plays = pq.read_table(run(finished) / "pretrained" / "plays.parquet")
+    assert plays.num_rows == 300
+    metrics = manifest.read(run(finished) / "pretrained").metrics
+    assert metrics["rows"] == 300
+    assert metrics["steps"] == 40
+
+
+def test_replayed_rows_are_drawn_anew_and_not_carried_over(finished):
+    rows = [pq.read_table(run(finished) / f"round-{n}" / "select" / "sft.parquet").to_pylist() for n in (1, 2)]
+    replayed = [[row["solution"] for row in its if row["round"] == 0] for its in rows]
+    assert [len(its) for its in replayed] == [5, 5]
+    assert replayed[0] != replayed[1]
+    assert all("-> ?" in row["prompt"] for its in rows for row in its if row["round"] == 0)
+    assert json.loads((run(finished) / "round-2" / "select" / "trust.json").read_text())["sft_replayed"] == 5
+
+
+def test_the_same_command_again_changes_nothing(finished):
+    before = tiny.files(run(finished))
+    evolve(config(finished))
+    after = tiny.files(run(finished))
+    assert {name for name in before if before[name][0] != after[name][0]} == set()
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("base.rows=301", "base.rows: 300 -> 301"),
+        ("base.train.lr=1", "base.train.lr: 0.01 -> 1.0"),
+        ("rounds.1.explore.share=0.3", "rounds.1.explore.share: 0.5 -> 0.3"),
+        ("rounds.1.explore=null", "rounds.1.explore: "),
+        ("rounds.0.select.replay=4", "rounds.0.select.replay: 5 -> 4"),
+    ],
+)
+def test_another_recipe_is_refused(finished, override, said):
+    with pytest.raises(RecipeDrift) as caught:
+        start(config(finished, override), 2)
+    assert said in str(caught.value)
+
+
+def test_what_only_fits_into_memory_is_no_drift(finished):
+    start(config(finished, "base.train.micro_batch=8"), 2)
+
+
+def test_a_base_that_was_interrupted_goes_on(finished, tmp_path, monkeypatch):
+    """Killed while it trained, and killed between its checkpoint and its seal: in the end the same bytes."""
+    kept = run(finished) / "pretrained"
+    wanted = {
+        part.path: part.sha256 for part in manifest.read(kept).parts if part.path.endswith((".safetensors", "parquet"))
+    }
+    cfg = config(tmp_path)
+    start(cfg, 1)
+    jobs = []
+
+    def stop(*_: object, **__: object) -> None:
+        jobs.append("began")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(base_module, "trained", stop)
+        with pytest.raises(KeyboardInterrupt):
+            base(cfg)
+    assert jobs == ["began"]
+    mine = run(tmp_path) / "pretrained"
+    assert manifest.read(mine).status == "open"
+    shutil.copytree(kept / "checkpoint", mine / "checkpoint")
+    base(cfg)
+    assert manifest.read(mine).status == "complete"
+    assert wanted.items() <= {part.path: part.sha256 for part in manifest.read(mine).parts}.items()
+
+
+WRONG = [
+    ("task=math", "task: problems of kind `countdown`"),
+    ("grammar.observe=false", "grammar.observe: "),
+    ("problems.train.L9=1", "problems.train.L9: there is no such level (levels: L2, L3, L4, L5)"),
+    ("bootstrap.problems.L1=1", "bootstrap.problems.L1: there is no such level"),
+    ("base=null", "rounds.0.select.replay: there is no `base` of plays to replay"),
+    ("problems={kind: words} explore.by=play", "rounds.0.explore.by: `play` knows problems of kind `countdown` only"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "said"), WRONG)
+def test_wrong_settings_are_named(tmp_path, overrides, said):
+    parts = ["problems={kind: words}", "explore.by=play"] if " explore" in overrides else [overrides]
+    with pytest.raises(ConfigError) as caught:
+        sets.make(config(tmp_path, *parts))
+    assert said in str(caught.value)
+
+
+def test_the_floor_is_measured_without_a_model(tmp_path):
+    (tmp_path / "run.yaml").write_text(CONFIG, encoding="utf-8")
+    words = [sys.executable, "benchmarks/floor.py", str(tmp_path / "run.yaml"), "--seeds", "1", "2"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert [row["seed"] for row in told["coverage"]] == [1, 2]
+    assert all(0 < row[level] <= 1 for row in told["coverage"] for level in ("L2", "L3", "all"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "run.yaml"]
+
+
+def test_problems_of_ones_own(tmp_path):
+    from rstar.data.jsonl import read_problems
+
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"id": 1, "numbers": [3, 8, 2], "target": 22}\n', encoding="utf-8")
+    (one,) = read_problems(path, "countdown")
+    assert (one.id, one.text, one.answer) == ("1", "Numbers 8 3 2 -> 22", "8 3 2 -> 22")
+    assert (one.setup or "").startswith("left, target = [8, 3, 2], 22\n")
+    path.write_text('{"id": 1, "numbers": [3], "target": 22}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="field 'numbers'"):
+        read_problems(path, "countdown")
+
+
+def test_a_problem_typed_by_hand(tmp_path):
+    cfg = config(tmp_path)
+    for text in ("8 3 2 -> 22", " Numbers 2 3 8 -> 22 "):
+        one = sets.typed(cfg, text)
+        assert (one.text, one.answer) == ("Numbers 8 3 2 -> 22", None)
+        assert one.setup
+    with pytest.raises(InputError, match="not a puzzle"):
+        sets.typed(cfg, "make 22 of 8 3 2")
