@@ -11,7 +11,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from rstar.train.examples import SOLUTIONS, TRANSCRIPTS, stream
 from rstar.train.job import SftJob
 from rstar.train.losses import IGNORED
-from rstar.train.trainer import Report, arguments, limit, open_work, optimizer, print_progress, run
+from rstar.train.trainer import Report, arguments, by_length, limit, open_work, optimizer, print_progress, run
 
 
 def train_policy(job: SftJob, report: Report = print_progress) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class PolicyTrainer(SFTTrainer):
     """TRL's SFT trainer with a shorter way to the same loss on a single CPU process.
 
     TRL's fused head scores every position of the batch and takes entropies along the way, which pays on a GPU only.
-    Here the head sees the labelled positions alone.
+    Here the head sees the labelled positions alone, and rows of like length go through the model together.
     """
 
     def compute_loss(
@@ -59,11 +59,14 @@ class PolicyTrainer(SFTTrainer):
             return super().compute_loss(  # type: ignore[no-untyped-call]
                 model, inputs, return_outputs, num_items_in_batch
             )
-        labels = inputs.pop("labels")[:, 1:]
-        hidden = model.get_decoder()(**inputs, use_cache=False).last_hidden_state[:, :-1]
-        counted = labels != IGNORED
-        logits = model.get_output_embeddings()(hidden[counted])
-        right = (logits.argmax(-1) == labels[counted]).float().mean()
+        hidden, labels = [], []
+        for part in [inputs] if "attention_mask" not in inputs else [part for _, part in by_length(inputs)]:
+            wanted = part.pop("labels")[:, 1:]
+            counted = wanted != IGNORED
+            hidden.append(model.get_decoder()(**part, use_cache=False).last_hidden_state[:, :-1][counted])
+            labels.append(wanted[counted])
+        logits, label = model.get_output_embeddings()(torch.cat(hidden)), torch.cat(labels)
+        right = (logits.argmax(-1) == label).float().mean()
         self._metrics["train" if model.training else "eval"]["mean_token_accuracy"].append(right.item())
-        total = counted.sum() if num_items_in_batch is None else num_items_in_batch
-        return functional.cross_entropy(logits, labels[counted], reduction="sum") / total
+        total = len(label) if num_items_in_batch is None else num_items_in_batch
+        return functional.cross_entropy(logits, label, reduction="sum") / total

@@ -27,7 +27,7 @@ from rstar.config.train import AnyValueModel, PpmConfig, PrmConfig
 from rstar.train.examples import PAIRS, PREFIXES, stream
 from rstar.train.job import ValueJob
 from rstar.train.losses import binary_cross_entropy, bradley_terry, squared_error, three_class_cross_entropy
-from rstar.train.trainer import Report, arguments, limit, open_work, optimizer, print_progress, run
+from rstar.train.trainer import Report, arguments, by_length, limit, open_work, optimizer, print_progress, run
 
 FROM_PAIRS = ("ppm", "orm")
 FROM_ESTIMATES = ("hard", "soft")
@@ -135,8 +135,13 @@ class ValueTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         label, weight = inputs.pop("label", None), inputs.pop("weight")
-        outputs = model(**inputs, use_cache=False)
-        logits = outputs.logits.float()
+        if return_outputs or self.accelerator.device.type != "cpu" or self.accelerator.num_processes > 1:
+            outputs = model(**inputs, use_cache=False)
+            logits = outputs.logits.float()
+        else:
+            rows, parts = zip(*by_length(inputs), strict=True)
+            scored = torch.cat([model(**part, use_cache=False).logits.float() for part in parts])
+            outputs, logits = None, scored[torch.cat(rows).argsort()]
         total = weight.sum() if num_items_in_batch is None else num_items_in_batch
         loss = loss_of(self.kind, logits, label, weight, self.tanh) * weight.sum() / total
         for name, value in measures(self.kind, logits.detach(), label).items():

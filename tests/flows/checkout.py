@@ -55,6 +55,11 @@ class Checkout:
     def said(self) -> str:
         return self.log.read_text()
 
+    def logs(self) -> str:
+        """What supervisor, server and worker have printed: what to read when something did not come."""
+        found = [self.log, *sorted((self.folder / ".rstar" / "prefect").glob("*.log"))]
+        return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in found)
+
     def start(self, *arguments: str) -> str:
         """`prefect deployment run ARGUMENTS`; returns the run's id."""
         done = self.run("prefect", "deployment", "run", *arguments)
@@ -99,8 +104,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(true: Callable[[], bool], timeout_s: float) -> None:
+def until(true: Callable[[], bool], timeout_s: float, logs: Callable[[], str] = str) -> None:
+    """Wait until it is true. The time only guards against waiting for ever: Prefect's client alone retries a busy
+    server for a minute."""
     deadline = time.monotonic() + timeout_s
     while not true():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        assert time.monotonic() < deadline, f"not within {timeout_s} s\n{logs()}"
         time.sleep(0.02)

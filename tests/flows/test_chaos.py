@@ -10,7 +10,7 @@ import pytest
 
 from tests.flows.checkout import Checkout, free_port, until
 
-pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 COMMAND = ("round-1", "-p", 'config=["configs/tiny.yaml", "control=false"]')
 KILLS = 10
@@ -24,7 +24,7 @@ def test_ten_kills_under_prefect_lose_and_repeat_nothing(checkout: Checkout) -> 
     kept: set[bytes] = set()
     for number in range(KILLS):
         checkout.start(*COMMAND)
-        until(lambda: bool(checkout.processes("prefect.engine")), 60)
+        until(lambda: bool(checkout.processes("prefect.engine")), 180, checkout.logs)
         time.sleep(rng.uniform(0, 9))
         if number % 2:
             checkout.kill("prefect worker start")

@@ -42,7 +42,7 @@ def test_a_round_outlives_its_process_and_the_worker(checkout: Checkout) -> None
     open_part = round_1 / "search" / "trees" / "pass-0-00000.jsonl"
     until(lambda: open_part.exists() and open_part.read_bytes().count(b"\n") >= 10, 120)
     checkout.kill("prefect.engine")
-    until(lambda: _get(port, f"flow_runs/{run}")["state_type"] == "CRASHED", 60)
+    until(lambda: _get(port, f"flow_runs/{run}")["state_type"] == "CRASHED", 180, checkout.logs)
     kept = _mark(open_part)
     assert 10 <= len(kept) < 120
 

@@ -3,10 +3,11 @@ from copy import deepcopy
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Muon
+from torch.optim import AdamW
+from torch.optim import Muon as TorchMuon
 from torch.optim.lr_scheduler import LambdaLR
 
-from rstar.train.optim import muon_with_adamw
+from rstar.train.optim import Muon, muon_with_adamw, orthogonal
 
 
 class Net(nn.Module):
@@ -50,6 +51,35 @@ def test_it_steps_as_its_two_parts_would_apart() -> None:
         vectors.step()
     for mine, theirs in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_muon_steps_as_torch_does_but_for_bfloat16() -> None:
+    shapes = [(6, 4), (4, 6), (5, 5), (6, 4), (5, 5)]
+    torch.manual_seed(0)
+    mine = [nn.Parameter(torch.randn(shape)) for shape in shapes]
+    theirs = [nn.Parameter(p.detach().clone()) for p in mine]
+    ours, reference = Muon(mine, lr=0.1, weight_decay=0.1), TorchMuon(theirs, lr=0.1, weight_decay=0.1)
+    for _ in range(4):
+        for one, other in zip(mine, theirs, strict=True):
+            one.grad = torch.randn(one.shape)
+            other.grad = one.grad.clone()
+        ours.step()
+        reference.step()
+    for one, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=0.1 * 4 * 2e-2, rtol=0)
+
+
+def test_an_update_has_singular_values_near_one_and_keeps_its_directions() -> None:
+    torch.manual_seed(0)
+    matrices = torch.randn(3, 8, 20)
+    made = orthogonal(matrices)
+    values = torch.linalg.svdvals(made)
+    assert 0.5 < values.min() and values.max() < 1.3
+    assert torch.allclose(orthogonal(matrices.mT), made.mT, atol=1e-4)
+    left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+    assert torch.allclose(
+        left.mT @ made @ right.mT, torch.diag_embed((left.mT @ made @ right.mT).diagonal(0, 1, 2)), atol=1e-4
+    )
 
 
 def test_a_schedule_moves_all_groups_and_keeps_the_ratio() -> None:
