@@ -48,6 +48,22 @@ class ScalingConfig(Config):
     """Held-out problems a level; all."""
 
 
+class SearchesConfig(Config):
+    """Table `searches`: MCTS against simpler ways to spend as many policy tokens."""
+
+    rounds: tuple[int, ...] = ()
+    """Whose models; those of all rounds from the second on."""
+    per_level: int | None = Field(None, ge=1)
+    """Held-out problems a level; all."""
+    rows: dict[str, dict[str, Any]] = {
+        "majority of 8": {"kind": "self_consistency", "n": 8},
+        "best of 8": {"kind": "best_of_n", "n": 8},
+        "best of 8, product": {"kind": "best_of_n", "n": 8, "steps": "product"},
+        "MCTS": {"kind": "mcts", "rollouts": 4, "candidates": 4},
+    }
+    """Strategies beside greedy decoding, `MCTS` among them: changes to the evolution's `evaluate.search`."""
+
+
 class AblationsConfig(Config):
     """Table `ablations`: one setting of one round changed at a time."""
 
@@ -89,6 +105,7 @@ class PaperConfig(Config):
     sft_data: SftDataConfig = SftDataConfig()
     reward_models: RewardModelsConfig = RewardModelsConfig()
     scaling: ScalingConfig = ScalingConfig()
+    searches: SearchesConfig = SearchesConfig()
     ablations: AblationsConfig = AblationsConfig()
 
     @field_validator("seeds")

@@ -9,6 +9,7 @@ TABLES = {
     "sft-data": "MCTS and top-2 by Q against random sampling, rejection sampling, bootstrap only (table 7)",
     "reward-models": "PPM, PQM, ORM, majority and random pick on the same solutions and pairs (table 8)",
     "scaling": "accuracy against the number of trajectories (figure 3)",
+    "searches": "MCTS by the PPM against greedy, vote and best-of-N, for as many policy tokens",
     "ablations": "one setting of one round at a time: fpu, rollouts, selection, pairs, tanh, start",
 }
 """The names of all tables, in the order of the page, and a line on each."""

@@ -42,6 +42,7 @@ COSTS = {
     "sft-data": "20",
     "reward-models": "100",
     "scaling": "35",
+    "searches": "30",
     "ablations": "60",
 }
 """Estimates for configs/paper.yaml, behind the evolution."""

@@ -15,6 +15,7 @@ from rstar.paper.reward_models import reward_models
 from rstar.paper.rounds import coverage, policy, ppm, system2
 from rstar.paper.runs import Run, check_round, finished, planned
 from rstar.paper.scaling import scaling
+from rstar.paper.searches import searches
 from rstar.paper.sft_data import sft_data
 from rstar.pipeline.progress import Progress
 
@@ -26,6 +27,7 @@ MAKERS: dict[str, Callable[[PaperConfig, list[Run]], Table]] = {
     "sft-data": sft_data,
     "reward-models": reward_models,
     "scaling": scaling,
+    "searches": searches,
     "ablations": ablations,
 }
 DRAWN = ("policy", "scaling")
@@ -68,6 +70,7 @@ def _check(paper: PaperConfig, names: Sequence[str]) -> None:
         "scaling": {"scaling.round": paper.scaling.round},
         "ablations": {"ablations.round": paper.ablations.round},
         "reward-models": {"reward_models.rounds": max(paper.reward_models.rounds, default=None)},
+        "searches": {"searches.rounds": max(paper.searches.rounds, default=None)},
     }
     for name in names:
         for where, number in used.get(name, {}).items():

@@ -1,5 +1,7 @@
 """Tables from made numbers: every figure is what can be counted."""
 
+import json
+
 import pytest
 
 from rstar.evaluate.seeds import shares
@@ -8,6 +10,7 @@ from rstar.paper.judge import Judged
 from rstar.paper.reward_models import reward_models_table, settings
 from rstar.paper.rounds import coverage_table, policy_table
 from rstar.paper.scaling import sampled, scaling_table
+from rstar.paper.searches import Searched, costs_of, searches_table
 from rstar.paper.sft_data import BOOTSTRAP, OURS, RANDOM, REJECTION, equal, sft_data_table
 
 NAMES = [f"p{i}" for i in range(10)]
@@ -151,3 +154,32 @@ def test_ablations_say_what_is_told_apart():
     assert table.findings[0].endswith("not told apart: fpu zero.")
     assert cells(table)[1]["coverage"] == 0.4
     assert cells(table, 1)[1]["step pairs"]["mean"] == 0.5
+
+
+def test_searches_say_what_mcts_beats_and_what_beats_it():
+    def cost(tokens: float) -> dict[str, float]:
+        return {"policy tokens": tokens, "value tokens": 0.0, "executions": 3.4}
+
+    found = {
+        "greedy": Searched(solving(1), cost(50)),
+        "majority": Searched(solving(5), cost(1234.5)),
+        "best of 8": Searched(solving(9), cost(400)),
+        "MCTS": Searched(solving(5), cost(300)),
+    }
+    table = searches_table({2: found})
+    assert [row["search"] for row in cells(table)] == ["greedy", "MCTS", "best of 8", "majority"]  # by policy tokens
+    assert [row["policy tokens"] for row in cells(table)] == ["50", "300", "400", "1,234"]
+    assert cells(table)[1]["MCTS against it, points"] is None
+    assert table.findings[0].startswith("Round 2: MCTS beats greedy (+40.0 (")
+    assert "; is not told apart from majority; is beaten by best of 8 (-40.0 (" in table.findings[0]
+
+
+def test_costs_are_means_over_the_problems_that_were_asked(tmp_path):
+    from rstar.core.problem import Problem
+
+    rows = [
+        {"id": name, "generated": tokens, "value_tokens": 0, "executions": 1} for name, tokens in (("a", 4), ("b", 90))
+    ]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = [Problem(id="a", text="?", answer="1")]
+    assert costs_of([(tmp_path, asked)]) == {"policy tokens": 4, "value tokens": 0, "executions": 1}

@@ -1,0 +1,100 @@
+"""The table of searches at like budgets: MCTS by the PPM against simpler ways to spend as many policy tokens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from rstar.config.paper import PaperConfig
+from rstar.core.problem import Problem
+from rstar.errors import InputError
+from rstar.evaluate.seeds import Measure, difference, figure, shares
+from rstar.paper.order import points
+from rstar.paper.page import Cell, Difference, Grid, Table
+from rstar.paper.rounds import guided
+from rstar.paper.runs import Run, check_round, right
+from rstar.store.layout import ANSWERS
+
+GREEDY, MCTS = "greedy", "MCTS"
+COSTS = {"policy tokens": "generated", "value tokens": "value_tokens", "executions": "executions"}
+"""Column -> what it sums of an evaluation's answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What one strategy solved, and its mean costs of a problem."""
+
+    solved: Measure
+    costs: Mapping[str, float]
+
+
+def searches(paper: PaperConfig, runs: list[Run]) -> Table:
+    """Every strategy on the same held-out problems, by the models of each of the rounds."""
+    by_round: dict[int, dict[str, Searched]] = {}
+    for number in _rounds(paper, runs):
+        folders: dict[str, list[Path]] = {GREEDY: [run.round(number).eval_policy for run in runs]}
+        for name, told in paper.searches.rows.items():
+            folders[name] = [guided(paper, run, number, number, told, paper.searches.per_level) for run in runs]
+        asked = [run.held_out(paper.searches.per_level) for run in runs]
+        by_round[number] = {
+            name: Searched(
+                shares({run.seed: right(path, its) for run, path, its in zip(runs, found, asked, strict=True)}),
+                costs_of(list(zip(found, asked, strict=True))),
+            )
+            for name, found in folders.items()
+        }
+    return searches_table(by_round)
+
+
+def _rounds(paper: PaperConfig, runs: list[Run]) -> list[int]:
+    cfg = runs[0].cfg
+    found = [
+        check_round(cfg, number, "searches.rounds") for number in paper.searches.rounds or range(2, len(cfg.rounds) + 1)
+    ]
+    for number in found:
+        if cfg.rounds[number - 1].ppm is None:
+            raise InputError(f"searches.rounds: round {number} of {cfg.name} trains no PPM")
+    if MCTS not in paper.searches.rows:
+        raise InputError(f"searches.rows: there is no {MCTS!r}, which the others are compared with")
+    return found
+
+
+def costs_of(found: Sequence[tuple[Path, Sequence[Problem]]]) -> dict[str, float]:
+    """Means over the problems asked, of evaluations that may hold more."""
+    rows = []
+    for folder, asked in found:
+        ids = {problem.id for problem in asked}
+        answers = map(orjson.loads, (folder / ANSWERS).read_bytes().splitlines())
+        rows += [row for row in answers if row["id"] in ids]
+    return {column: sum(row[name] for row in rows) / max(len(rows), 1) for column, name in COSTS.items()}
+
+
+def searches_table(by_round: Mapping[int, Mapping[str, Searched]]) -> Table:
+    """The table from what each strategy solved and cost."""
+    grids, findings = [], []
+    for number, found in by_round.items():
+        ours = found[MCTS]
+        rows: list[list[Cell]] = []
+        for name, one in sorted(found.items(), key=lambda item: item[1].costs["policy tokens"]):
+            gain = None if name == MCTS else Difference(difference(one.solved, ours.solved))
+            rows.append([name, figure(one.solved), *(f"{one.costs[column]:,.0f}" for column in COSTS), gain])
+        header = ["search", "accuracy", *COSTS, f"{MCTS} against it, points"]
+        grids.append(Grid(header, rows, f"Models of round {number}:"))
+        others = {name: difference(one.solved, ours.solved) for name, one in found.items() if name != MCTS}
+        told = [f"{name} ({points(gain)})" for name, gain in others.items() if gain.apart and (gain.mean or 0) > 0]
+        same = [name for name, gain in others.items() if not gain.apart]
+        ahead = [f"{name} ({points(gain)})" for name, gain in others.items() if gain.apart and (gain.mean or 0) < 0]
+        parts = [f"beats {', '.join(told)}"] if told else []
+        parts += [f"is not told apart from {', '.join(same)}"] if same else []
+        parts += [f"is beaten by {', '.join(ahead)}"] if ahead else []
+        findings.append(f"Round {number}: {MCTS} {'; '.join(parts)}.")
+    return Table(
+        "searches",
+        "Searches at like budgets",
+        "Held-out problems, in %, the reference hidden; costs are means of a problem. Greedy decoding writes one"
+        f" solution; the settings of the others make them write about as many tokens as {MCTS}. The paper has no such"
+        " table.",
+        grids,
+        findings,
+    )
