@@ -90,6 +90,8 @@ class PaperConfig(Config):
     """Config files and overrides of the evolution, as `rstar evolve` takes them. Its runs are called NAME-seed-SEED."""
     seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
     """One run for each."""
+    rounds: int | None = Field(None, ge=1)
+    """Only so many rounds of the evolution, for tables of early rounds; all."""
     runs: Path = Path("runs")
     """Folder of all runs."""
     evolve: bool = True

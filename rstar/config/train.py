@@ -32,8 +32,23 @@ class CountdownAugmentConfig(Config):
     """Share of examples whose states are shuffled."""
 
 
+class RenameAugmentConfig(Config):
+    """Other words in the place of a problem's rare ones (names, things), the same wherever they stand in it.
+
+    What a problem is about seldom matters to how it is solved. Words that the solution names stay. For models from
+    scratch: the words that are drawn come from the examples and the model's own vocabulary.
+    """
+
+    kind: Literal["rename"] = "rename"
+    p: float = Field(0.5, ge=0, le=1)
+    """Share of the rare words that are replaced."""
+    rare: float = Field(0.02, gt=0, le=1)
+    """Share of the examples' problems in which a word stands at most to be called rare."""
+
+
 AugmentConfig = Annotated[
-    WordsAugmentConfig | RenumberAugmentConfig | CountdownAugmentConfig, Field(discriminator="kind")
+    WordsAugmentConfig | RenumberAugmentConfig | CountdownAugmentConfig | RenameAugmentConfig,
+    Field(discriminator="kind"),
 ]
 
 

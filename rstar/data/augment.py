@@ -6,9 +6,17 @@ then applied to each of them, so that what agreed before agrees after.
 
 import random
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from rstar.config.train import AugmentConfig, CountdownAugmentConfig, RenumberAugmentConfig, WordsAugmentConfig
+from rstar.config.train import (
+    AugmentConfig,
+    CountdownAugmentConfig,
+    RenameAugmentConfig,
+    RenumberAugmentConfig,
+    WordsAugmentConfig,
+)
 from rstar.data import countdown
 from rstar.text.grammar import PROMPT_HEAD, PROMPT_TAIL
 
@@ -18,6 +26,39 @@ Augmenter = Callable[[str, random.Random], str]
 _NUMBER = re.compile(r"(?<![\w.])(?<![Ss]tep )\d+(?:\.\d+)?(?!\w|\.\d)")
 """A number that stands by itself: not in an identifier such as `x1`, not the label of a step."""
 _GROUPED = re.compile(r"\d,\d{3}(?!\d)")
+_WORD = re.compile(r"(?<!\w)[A-Za-z]{2,}(?!\w)")
+
+Shape = tuple[bool, bool]
+"""Of a word: whether it begins with a capital, whether it ends in s. A word is replaced by one of its own shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The rare words of a set of problems, and by their shape the words that may stand for them."""
+
+    rare: frozenset[str]
+    pool: dict[Shape, list[str]]
+
+
+def lexicon(rows: Iterable[Sequence[str]], others: Iterable[str], rare: float) -> Lexicon:
+    """From the texts of each row, of which one holds the prompt. A word is rare that stands in at most a share `rare`
+    of the problems and in no solution; `others` are words that may be drawn too, unless the rows know them as common.
+    """
+    problems: dict[str, set[str]] = {}
+    said: set[str] = set()
+    for texts in rows:
+        problem, solutions = _parts(texts)
+        if problem not in problems:
+            problems[problem] = set(_WORD.findall(problem))
+        for text in solutions:
+            said.update(_WORD.findall(text))
+    counts = Counter(word for words in problems.values() for word in words)
+    most = max(1.0, rare * len(problems))
+    found = frozenset(word for word, count in counts.items() if count <= most and word not in said)
+    pool: dict[Shape, list[str]] = defaultdict(list)
+    for word in sorted(found | {word for word in others if word not in counts and word not in said}):
+        pool[_shape(word)].append(word)
+    return Lexicon(found, dict(pool))
 
 
 def augmenter(cfg: AugmentConfig | None) -> Augmenter:
@@ -25,8 +66,8 @@ def augmenter(cfg: AugmentConfig | None) -> Augmenter:
     return lambda text, rng: draw(cfg, [text], rng)(text)
 
 
-def draw(cfg: AugmentConfig | None, texts: Sequence[str], rng: random.Random) -> Rename:
-    """A renaming for texts that belong together; one of them holds the prompt."""
+def draw(cfg: AugmentConfig | None, texts: Sequence[str], rng: random.Random, words: Lexicon | None = None) -> Rename:
+    """A renaming for texts that belong together; one of them holds the prompt. `words` is for renaming rare ones."""
     match cfg:
         case WordsAugmentConfig():
             return _substitution(_words(texts, cfg.verbs, rng))
@@ -35,8 +76,28 @@ def draw(cfg: AugmentConfig | None, texts: Sequence[str], rng: random.Random) ->
         case CountdownAugmentConfig() if rng.random() < cfg.p:
             seed = str(rng.random())
             return lambda text: countdown.shuffled(text, seed)
+        case RenameAugmentConfig() if words is not None:
+            return _substitution(_rename(texts, cfg.p, words, rng))
         case _:
             return lambda text: text
+
+
+def _rename(texts: Sequence[str], p: float, words: Lexicon, rng: random.Random) -> dict[str, str]:
+    """Each rare word of the problem with probability `p` to another that stands nowhere in the texts."""
+    problem, _ = _parts(texts)
+    taken = {word for text in texts for word in _WORD.findall(text)}
+    table: dict[str, str] = {}
+    for word in dict.fromkeys(_WORD.findall(problem)):
+        if word in words.rare and rng.random() < p:
+            other = rng.choice(words.pool[_shape(word)])
+            if other not in taken:
+                table[word] = other
+                taken.add(other)
+    return table
+
+
+def _shape(word: str) -> Shape:
+    return word[0].isupper(), word.endswith("s")
 
 
 def _words(texts: Sequence[str], verbs: float, rng: random.Random) -> dict[str, str]:

@@ -72,10 +72,11 @@ def finished(paper: PaperConfig, progress: Progress) -> list[Run]:
         cfg = planned(paper, seed)
         heard = _of(progress, f"seed {seed}")
         if paper.evolve:
-            round.evolve(cfg, heard)
+            for number in range(1, len(shortened(paper, cfg).rounds) + 1):
+                round.run_round(cfg, number, heard)
         else:
-            cfg = _stored(cfg)
-        runs.append(Run(seed, cfg, heard, paths_of(cfg)))
+            cfg = _stored(paper, cfg)
+        runs.append(Run(seed, shortened(paper, cfg), heard, paths_of(cfg)))
     return runs
 
 
@@ -86,11 +87,16 @@ def planned(paper: PaperConfig, seed: int) -> RunConfig:
     return cfg.model_copy(update={"name": f"{cfg.name}-seed-{seed}", "runtime": runtime})
 
 
-def _stored(cfg: RunConfig) -> RunConfig:
+def shortened(paper: PaperConfig, cfg: RunConfig) -> RunConfig:
+    """The rounds that tables know of."""
+    return cfg.model_copy(update={"rounds": cfg.rounds[: paper.rounds]})
+
+
+def _stored(paper: PaperConfig, cfg: RunConfig) -> RunConfig:
     """The config with which a finished run was made. Raises InputError where a round is not finished."""
     folder = paths_of(cfg).folder
     stored = inspect.config([str(folder)])
-    for number in range(1, len(stored.rounds) + 1):
+    for number in range(1, len(shortened(paper, stored).rounds) + 1):
         found = manifest.read(paths_of(stored).round(number).report)
         if found is None or found.status != "complete":
             raise InputError(

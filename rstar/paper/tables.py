@@ -13,7 +13,7 @@ from rstar.paper.ablations import ablations
 from rstar.paper.page import Table, put, section
 from rstar.paper.reward_models import reward_models
 from rstar.paper.rounds import coverage, policy, ppm, system2
-from rstar.paper.runs import Run, check_round, finished, planned
+from rstar.paper.runs import Run, check_round, finished, planned, shortened
 from rstar.paper.scaling import scaling
 from rstar.paper.searches import searches
 from rstar.paper.sft_data import sft_data
@@ -63,7 +63,7 @@ def _check(paper: PaperConfig, names: Sequence[str]) -> None:
         raise InputError(f"out: {why}")
     if any(name in DRAWN for name in names):
         plot.can_draw()
-    cfg = planned(paper, paper.seeds[0])
+    cfg = shortened(paper, planned(paper, paper.seeds[0]))
     used: dict[str, dict[str, int | None]] = {
         "ppm": {"ppm_policy": paper.ppm_policy},
         "sft-data": {"sft_data.round": paper.sft_data.round},

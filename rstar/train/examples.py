@@ -19,11 +19,12 @@ from accelerate import PartialState  # type: ignore[import-untyped]
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from rstar.config.train import TrainConfig
-from rstar.data.augment import draw
+from rstar.config.train import RenameAugmentConfig, TrainConfig
+from rstar.data.augment import draw, lexicon
 from rstar.errors import InputError
 from rstar.text.grammar import segments
 from rstar.train.losses import IGNORED
+from rstar.train.tokenizer import vocabulary
 
 Texts = tuple[str, ...]
 Row = dict[str, Any]
@@ -163,13 +164,17 @@ def _prepare(
 ) -> dict[str, int]:
     """Write the examples to `out`: each row once, or in training order if they are varied. Returns Stream's counts."""
     texts, numbers = _read(form, path)
+    rare = cfg.augment.rare if isinstance(cfg.augment, RenameAugmentConfig) else None
+    words = None if rare is None else lexicon(texts, vocabulary(tokenizer), rare)
 
     def encode(indices: Sequence[int], start: int | None = None) -> list[Row | None]:
         """The rows at `indices`; varied as examples `start`, `start + 1` ... of the training order if it is given."""
         chosen = [texts[i] for i in indices]
         if start is not None:
             rngs = [random.Random(f"{seed}:{k}") for k in range(start, start + len(chosen))]
-            chosen = [tuple(map(draw(cfg.augment, row, rng), row)) for row, rng in zip(chosen, rngs, strict=True)]
+            chosen = [
+                tuple(map(draw(cfg.augment, row, rng, words), row)) for row, rng in zip(chosen, rngs, strict=True)
+            ]
         rows = form.encode(tokenizer, chosen)
         return [
             row | {name: numbers[name][i] for name in form.numbers}

@@ -51,6 +51,12 @@ def add_markers(tokenizer: PreTrainedTokenizerBase) -> int:
     return int(tokenizer.add_tokens(new, special_tokens=True))
 
 
+def vocabulary(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The words of two letters and more among the tokens of a byte-level tokenizer, in their order."""
+    found = (re.fullmatch("Ġ?([A-Za-z]{2,})", token) for token in tokenizer.get_vocab())
+    return list(dict.fromkeys(match.group(1) for match in found if match))
+
+
 def _words(cut: pre_tokenizers.Sequence, texts: Iterable[str]) -> Counter[str]:
     """How often each piece stands in the texts, the special tokens left aside."""
     special = re.compile("|".join(re.escape(token) for token in sorted(SPECIAL, key=len, reverse=True)))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rstar.config.train import AugmentConfig, RenumberAugmentConfig, WordsAugmentConfig
-from rstar.data.augment import augmenter, draw
+from rstar.config.train import AugmentConfig, RenameAugmentConfig, RenumberAugmentConfig, WordsAugmentConfig
+from rstar.data.augment import augmenter, draw, lexicon
 from rstar.data.words import MEANING, NAMES, NUMBERS, VERBS, demonstrations, problems
 from rstar.text.grammar import Grammar, written
 
@@ -125,3 +125,44 @@ def test_texts_that_belong_together_are_renamed_alike(cfg: AugmentConfig, seed: 
 def test_any_text_passes(seed: int, text: str) -> None:
     for cfg in (WordsAugmentConfig(), ALWAYS):
         augmenter(cfg)(text, random.Random(seed))
+
+
+ROWS = [
+    (GRAMMAR.prompt(text), "".join(written(["# Step 1: add the pens\nx1 = n0 + n1", "print(x1)"])))
+    for text in (
+        "Ann has n0 pens and n1 caps . How many does Ann have ?",
+        "Bob has n0 hats and n1 pens . How many does Bob have ?",
+        "Kim has n0 cars and n1 dogs . How many does Kim have ?",
+    )
+]
+LEXICON = lexicon(ROWS, ["Zoe", "kites", "has", "print", "lamp"], 0.34)
+
+
+def test_rare_words_are_those_of_few_problems_and_of_no_solution() -> None:
+    assert LEXICON.rare == {"Ann", "Bob", "Kim", "caps", "hats", "cars", "dogs"}  # `pens` is said in a solution
+    assert LEXICON.pool == {
+        (True, False): ["Ann", "Bob", "Kim", "Zoe"],
+        (False, True): ["caps", "cars", "dogs", "hats", "kites"],
+        (False, False): ["lamp"],
+    }
+
+
+@given(seed=seeds, row=st.sampled_from(ROWS), p=st.sampled_from([0.0, 0.5, 1.0]))
+def test_rare_words_are_replaced_one_to_one_by_words_of_their_shape(seed: int, row: tuple[str, str], p: float) -> None:
+    rename = draw(RenameAugmentConfig(p=p), row, random.Random(seed), LEXICON)
+    before, after = row[0].split(), rename(row[0]).split()
+    table = dict(zip(before, after, strict=True))
+    assert [table[word] for word in before] == after
+    assert len(set(after)) == len(set(before))
+    assert {old for old, new in table.items() if old != new} <= LEXICON.rare
+    for old, new in table.items():
+        assert (old[0].isupper(), old[-1] == "s") == (new[0].isupper(), new[-1] == "s")
+    assert rename(row[1]) == row[1]
+    if p == 0:
+        assert before == after
+
+
+def test_most_rare_words_are_replaced_when_all_are_asked_for() -> None:
+    changed = [draw(RenameAugmentConfig(p=1), ROWS[2], random.Random(seed), LEXICON)(ROWS[2][0]) for seed in range(99)]
+    assert sum("Kim" not in text for text in changed) > 50  # else it drew what stands there already
+    assert len(set(changed)) > 9

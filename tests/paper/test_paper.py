@@ -116,6 +116,18 @@ def test_a_finished_run_needs_no_config_but_its_own(desk, tmp_path):
     assert json.loads(done.stdout)["grids"] == told(desk)["policy"]["grids"]
 
 
+def test_tables_of_early_rounds_need_no_later_ones(desk, tmp_path):
+    copy = desk.copied(tmp_path / "copy")
+    shutil.rmtree(copy.run / "round-2")
+    done = copy.paper("policy", desk.evolution(), "rounds=1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["grids"][0] == told(desk)["policy"]["grids"][0][:1]
+    assert not (copy.run / "round-2").exists()
+    refused = copy.paper("ablations", desk.evolution(), "rounds=1")
+    assert refused.returncode == 2
+    assert "ablations.round: there is no round 2; tiny-seed-1 has rounds 1 to 1" in refused.stderr
+
+
 def test_a_run_that_lacks_a_round_is_named(desk, tmp_path):
     copy = desk.copied(tmp_path / "copy")
     shutil.rmtree(copy.run / "round-2" / "eval" / "report")

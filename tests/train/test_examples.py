@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from rstar.config.train import RenumberAugmentConfig, SftConfig
+from rstar.config.train import RenameAugmentConfig, RenumberAugmentConfig, SftConfig
 from rstar.errors import InputError
 from rstar.text.grammar import ANSWER, END_ANSWER, END_CODE, END_OUTPUT, END_STEP, OUTPUT
 from rstar.train.examples import PAIRS, SOLUTIONS, Stream, encode_pairs, encode_solutions, encode_transcripts, stream
@@ -104,6 +104,17 @@ def test_examples_are_varied_anew_each_time_they_are_seen(tokenizer: PreTrainedT
     )
     again = streamed(tokenizer, tmp_path / "again", [row(37, 25)], epochs=8, augment=augment)
     assert again.data["input_ids"][:] == found.data["input_ids"][:]
+
+
+def test_words_that_are_rare_in_the_problems_are_exchanged_with_words_the_model_knows(
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    config = {"steps": 20, "batch": 2, "augment": RenameAugmentConfig(p=1.0, rare=1.0)}
+    rows = [{**ROWS[0], "prompt": ROWS[0]["prompt"].replace("She", name)} for name in ("Zoe", "Kim", "Bob")]
+    seen = streamed(tokenizer, tmp_path, rows, **config)
+    texts = [tokenizer.decode(example["input_ids"]) for example in seen.data]
+    assert {text[text.index("10. ") + 4 :][:3] for text in texts} == {"Zoe", "Kim", "Bob", "She"}
+    assert all(text.endswith(ROWS[0]["solution"]) for text in texts)
 
 
 def test_an_example_that_grows_too_long_is_seen_as_it_was_written(
