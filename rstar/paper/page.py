@@ -32,7 +32,7 @@ can be compared, figures cannot.
 |---|---|---|
 {rows}
 
-The five rounds of the evolution come first, once for all tables: 20 to 30 CPU-minutes a seed.
+The five rounds of the evolution come first, once for all tables: 43 CPU-minutes a seed on two cores that other jobs shared.
 """
 COSTS = {
     "coverage": "none",
