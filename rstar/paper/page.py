@@ -32,7 +32,7 @@ can be compared, figures cannot.
 |---|---|---|
 {rows}
 
-The five rounds of the evolution come first, once for all tables: 43 CPU-minutes a seed on two cores that other jobs shared.
+The five rounds of the evolution come first, once for all tables: 43 CPU-minutes a seed where other jobs shared the cores.
 """
 COSTS = {
     "coverage": "none",
