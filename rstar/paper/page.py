@@ -32,7 +32,8 @@ can be compared, figures cannot.
 |---|---|---|
 {rows}
 
-The five rounds of the evolution come first, once for all tables: 43 CPU-minutes a seed where other jobs shared the cores.
+The five rounds of the evolution come first, once for all tables: 43 CPU-minutes a seed where other jobs shared the
+cores.
 """
 COSTS = {
     "coverage": "none",
