@@ -7,13 +7,12 @@ from typing import Any
 from rstar.config.paper import PaperConfig
 from rstar.config.search import StepScores
 from rstar.config.train import PpmConfig
-from rstar.errors import InputError
 from rstar.evaluate.seeds import Measure, difference, figure, shares
 from rstar.paper import published
 from rstar.paper.judge import HOW, Judged, judged, samples, unguided
 from rstar.paper.order import points, sentence
 from rstar.paper.page import Cell, Difference, Grid, Table
-from rstar.paper.runs import Run, check_round, variant
+from rstar.paper.runs import Run, check_ppms, variant
 from rstar.pipeline.values import value_stage
 
 ENOUGH = 300
@@ -28,7 +27,7 @@ Said = Mapping[str, Mapping[int, Sequence[Judged]]]
 def reward_models(paper: PaperConfig, runs: list[Run]) -> Table:
     """PPM, PQM and ORM of each round on solutions and trees of the round's policy."""
     by_round: dict[int, Said] = {}
-    for number in _rounds(paper, runs):
+    for number in check_ppms(runs[0].cfg, paper.reward_models.rounds, "reward_models.rounds"):
         said: dict[str, dict[int, list[Judged]]] = {}
         for run in runs:
             asked = run.held_out(paper.reward_models.per_level)
@@ -39,18 +38,6 @@ def reward_models(paper: PaperConfig, runs: list[Run]) -> Table:
                 said.setdefault(name, {})[run.seed] = judged(run, model, trees, drawn, label)
         by_round[number] = said
     return reward_models_table(by_round, paper.reward_models.k)
-
-
-def _rounds(paper: PaperConfig, runs: list[Run]) -> list[int]:
-    cfg = runs[0].cfg
-    asked = paper.reward_models.rounds or tuple(range(2, len(cfg.rounds) + 1))
-    for number in asked:
-        check_round(cfg, number, "reward_models.rounds")
-        if cfg.rounds[number - 1].ppm is None:
-            raise InputError(f"reward_models.rounds: round {number} of {cfg.name} trains no PPM")
-    if not asked:
-        raise InputError(f"reward_models.rounds: {cfg.name} has no second round")
-    return list(asked)
 
 
 def trained(paper: PaperConfig, run: Run, number: int) -> dict[str, Path]:

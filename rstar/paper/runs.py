@@ -4,7 +4,7 @@ All of it lies in `RUN/paper/` in folders named by what they hold, so that two t
 """
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,17 @@ def check_round(cfg: RunConfig, number: int | None, where: str) -> int:
     return number
 
 
+def check_ppms(cfg: RunConfig, asked: tuple[int, ...], where: str) -> list[int]:
+    """The rounds that a setting names, or all from the second on. Raises InputError where one trains no PPM."""
+    found = [check_round(cfg, number, where) for number in asked or range(2, len(cfg.rounds) + 1)]
+    for number in found:
+        if cfg.rounds[number - 1].ppm is None:
+            raise InputError(f"{where}: round {number} of {cfg.name} trains no PPM")
+    if not found:
+        raise InputError(f"{where}: {cfg.name} has no second round")
+    return found
+
+
 def evaluated(run: Run, how: AnySearch, asked: list[Problem], models: dict[str, Path], label: str) -> Path:
     """The folder of an evaluation of stages' models: made once, whichever table asks for it."""
     source = said(asked)
@@ -162,9 +173,14 @@ def _link(stage: Path, link: Path) -> None:
         link.symlink_to(os.path.relpath(stage, link.parent), target_is_directory=True)
 
 
+def answers(folder: Path) -> Iterator[dict[str, Any]]:
+    """What an evaluation says of each problem that it searched."""
+    return map(orjson.loads, (folder / ANSWERS).read_bytes().splitlines())
+
+
 def right(folder: Path, asked: list[Problem]) -> dict[str, float]:
     """1 for each problem that an evaluation solved, 0 for all others; one whose search failed was not solved."""
-    solved = {row["id"] for row in map(orjson.loads, (folder / ANSWERS).read_bytes().splitlines()) if row["correct"]}
+    solved = {row["id"] for row in answers(folder) if row["correct"]}
     return {problem.id: float(problem.id in solved) for problem in asked}
 
 

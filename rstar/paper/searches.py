@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
 from rstar.config.paper import PaperConfig
 from rstar.core.problem import Problem
 from rstar.errors import InputError
@@ -13,8 +11,7 @@ from rstar.evaluate.seeds import Measure, difference, figure, shares
 from rstar.paper.order import points
 from rstar.paper.page import Cell, Difference, Grid, Table
 from rstar.paper.rounds import guided
-from rstar.paper.runs import Run, check_round, right
-from rstar.store.layout import ANSWERS
+from rstar.paper.runs import Run, answers, check_ppms, right
 
 GREEDY, MCTS = "greedy", "MCTS"
 COSTS = {"policy tokens": "generated", "value tokens": "value_tokens", "executions": "executions"}
@@ -31,8 +28,10 @@ class Searched:
 
 def searches(paper: PaperConfig, runs: list[Run]) -> Table:
     """Every strategy on the same held-out problems, by the models of each of the rounds."""
+    if MCTS not in paper.searches.rows:
+        raise InputError(f"searches.rows: there is no {MCTS!r}, which the others are compared with")
     by_round: dict[int, dict[str, Searched]] = {}
-    for number in _rounds(paper, runs):
+    for number in check_ppms(runs[0].cfg, paper.searches.rounds, "searches.rounds"):
         folders: dict[str, list[Path]] = {GREEDY: [run.round(number).eval_policy for run in runs]}
         for name, told in paper.searches.rows.items():
             folders[name] = [guided(paper, run, number, number, told, paper.searches.per_level) for run in runs]
@@ -47,26 +46,12 @@ def searches(paper: PaperConfig, runs: list[Run]) -> Table:
     return searches_table(by_round)
 
 
-def _rounds(paper: PaperConfig, runs: list[Run]) -> list[int]:
-    cfg = runs[0].cfg
-    found = [
-        check_round(cfg, number, "searches.rounds") for number in paper.searches.rounds or range(2, len(cfg.rounds) + 1)
-    ]
-    for number in found:
-        if cfg.rounds[number - 1].ppm is None:
-            raise InputError(f"searches.rounds: round {number} of {cfg.name} trains no PPM")
-    if MCTS not in paper.searches.rows:
-        raise InputError(f"searches.rows: there is no {MCTS!r}, which the others are compared with")
-    return found
-
-
 def costs_of(found: Sequence[tuple[Path, Sequence[Problem]]]) -> dict[str, float]:
     """Means over the problems asked, of evaluations that may hold more."""
     rows = []
     for folder, asked in found:
         ids = {problem.id for problem in asked}
-        answers = map(orjson.loads, (folder / ANSWERS).read_bytes().splitlines())
-        rows += [row for row in answers if row["id"] in ids]
+        rows += [row for row in answers(folder) if row["id"] in ids]
     return {column: sum(row[name] for row in rows) / max(len(rows), 1) for column, name in COSTS.items()}
 
 

@@ -164,8 +164,9 @@ def _prepare(
 ) -> dict[str, int]:
     """Write the examples to `out`: each row once, or in training order if they are varied. Returns Stream's counts."""
     texts, numbers = _read(form, path)
-    rare = cfg.augment.rare if isinstance(cfg.augment, RenameAugmentConfig) else None
-    words = None if rare is None else lexicon(texts, vocabulary(tokenizer), rare)
+    words = None
+    if isinstance(cfg.augment, RenameAugmentConfig):
+        words = lexicon(texts, vocabulary(tokenizer), cfg.augment.rare)
 
     def encode(indices: Sequence[int], start: int | None = None) -> list[Row | None]:
         """The rows at `indices`; varied as examples `start`, `start + 1` ... of the training order if it is given."""

@@ -36,7 +36,9 @@ class Muon(Optimizer):
             alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
             for p in group["params"]:
                 if p.grad is not None:
-                    buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                    if "momentum_buffer" not in self.state[p]:
+                        self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+                    buffer = self.state[p]["momentum_buffer"]
                     buffer.lerp_(p.grad, 1 - MOMENTUM)
                     alike[p.shape].append((p, p.grad.lerp(buffer, MOMENTUM)))
             for shape, found in alike.items():
