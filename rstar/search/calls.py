@@ -136,6 +136,31 @@ def together(searches: Sequence[Search[T]]) -> Search[list[T]]:
     return [results[i] for i in range(len(searches))]
 
 
+def relayed(search: Search[T], parts: Callable[[Call], Sequence[Call]]) -> Search[T]:
+    """The same search, in which some calls stand in the place of each: their replies, joined, are the call's own."""
+    reply: Any = None
+    while True:
+        try:
+            asked = search.throw(reply) if isinstance(reply, Exception) else search.send(reply)
+        except StopIteration as stop:
+            return cast(T, stop.value)
+        told = [parts(call) for call in (asked.calls if isinstance(asked, Together) else (asked,))]
+        try:
+            if not isinstance(asked, Together) and len(told[0]) == 1:
+                reply = yield told[0][0]
+                continue
+            replies = iter((yield Together(tuple(call for part in told for call in part))))
+        except Exception as error:
+            reply = error
+            continue
+        joined = [_joined([next(replies) for _ in part]) for part in told]
+        reply = joined if isinstance(asked, Together) else joined[0]
+
+
+def _joined(replies: list[Any]) -> Any:
+    return replies[0] if len(replies) == 1 else [one for reply in replies for one in reply]
+
+
 def drive(search: Search[T], world: Callable[[Call], Reply]) -> T:
     """Run one search by hand against a function from calls to replies: tests, tutorials and replays."""
     try:

@@ -1,12 +1,12 @@
 """A problem's setup: code that runs before the first step, which the policy neither writes nor sees."""
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rstar.core.execution import ROOT_STATE, StateId, Status
 from rstar.core.problem import Problem
 from rstar.errors import RolloutError
-from rstar.search.calls import Call, Execute, Search, Together, execute
+from rstar.search.calls import Call, Execute, Search, execute, relayed
 
 T = TypeVar("T")
 
@@ -24,24 +24,10 @@ def _behind(problem: Problem, setup: str, search: Search[T]) -> Search[T]:
     if result.state is None:
         boundary = "sandbox" if result.status is Status.INFRA else "setup"
         raise RolloutError(boundary, f"the setup of {problem.id!r} failed ({result.status}): {result.error}")
-    reply: Any = None
-    while True:
-        try:
-            asked = search.throw(reply) if isinstance(reply, Exception) else search.send(reply)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        try:
-            reply = yield _moved(asked, result.state)
-        except Exception as error:
-            reply = error
-
-
-def _moved(asked: Call | Together, root: StateId) -> Call | Together:
-    """What is asked, with `root` in the place of the state before the first step."""
-    if isinstance(asked, Together):
-        return Together(tuple(_to(call, root) for call in asked.calls))
-    return _to(asked, root)
+    root = result.state
+    return (yield from relayed(search, lambda call: (_to(call, root),)))
 
 
 def _to(call: Call, root: StateId) -> Call:
+    """What is asked, with `root` in the place of the state before the first step."""
     return replace(call, state=root) if isinstance(call, Execute) and call.state == ROOT_STATE else call
