@@ -55,20 +55,20 @@ class SandboxStats:
 class _Known:
     """A step that ran: its result, and how to make its state again."""
 
-    __slots__ = ("code", "groups", "link", "parent", "result")
+    __slots__ = ("code", "link", "parent", "result")
 
     def __init__(self, parent: "_Known | None", code: str, result: StepResult, link: Link):
         self.parent = parent
         self.code = code
         self.result = result
         self.link = link
-        self.groups = 0
 
 
 class Sandbox:
     """Runs steps. An async context manager; every method belongs to the event loop that entered it.
 
-    `remember` bounds the results kept for steps outside any group; those of a group are kept until its `release`.
+    `remember` bounds the results kept for steps that were asked for outside any group. Those that a group asked for are
+    kept until its `release`, from the moment it asks: another group's release in the meantime takes nothing away.
     """
 
     def __init__(self, config: SandboxConfig | None = None, *, remember: int = 100_000, without: Sequence[str] = ()):
@@ -80,6 +80,7 @@ class Sandbox:
         self._known: dict[StateId, _Known] = {}
         self._loose: OrderedDict[StateId, None] = OrderedDict()
         self._groups: dict[str, set[StateId]] = {}
+        self._claims: Counter[StateId] = Counter()
         self._flying: dict[StateId, asyncio.Future[StepResult]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stats = SandboxStats()
@@ -128,8 +129,8 @@ class Sandbox:
         Raises KeyError when `parent` is no state of this sandbox (any more).
         """
         origin = None if parent == ROOT_STATE else self._state(parent)
-        self._belongs(parent, group)
         states = [self.state_id(parent, code) for code in codes]
+        self._claim(parent, states, group)
         owed: dict[StateId, str] = {}
         for state, code in zip(states, codes, strict=True):
             if state not in self._known and state not in self._flying:
@@ -148,7 +149,6 @@ class Sandbox:
             if owed.pop(state, None) is None:
                 self._stats.cached += 1
                 result = _as_cached(result)
-            self._belongs(state, group)
             results.append(result)
         return results
 
@@ -156,16 +156,20 @@ class Sandbox:
         """Forget a group, or one state: its processes end, its results are dropped unless another group has them.
 
         Names that are unknown are ignored."""
-        states = self._groups.pop(name, None)
+        members = self._groups.pop(name, None)
         gone: dict[Link, list[StateId]] = {}
-        for state in states if states is not None else [name]:
-            known = self._known.get(state)
-            if known is None:
-                continue
-            known.groups -= states is not None
-            if known.groups <= 0 or states is None:
-                del self._known[state]
+        for state in [name] if members is None else members:
+            if members is None:
                 self._loose.pop(state, None)
+                for others in self._groups.values():
+                    others.discard(state)
+            else:
+                self._claims[state] -= 1
+                if self._claims[state] > 0 or state in self._loose:
+                    continue
+            self._claims.pop(state, None)
+            known = self._known.pop(state, None)
+            if known is not None:
                 gone.setdefault(known.link, []).append(state)
         for link, dropped in gone.items():
             link.send(("drop", dropped))
@@ -247,27 +251,33 @@ class Sandbox:
         stats.statuses[result.status] += 1
         if result.status is not Status.INFRA:
             self._known[state] = known
-            self._loose[state] = None
-            while len(self._loose) > self.remember:
-                old, _ = self._loose.popitem(last=False)
-                self._known.pop(old, None)
+            if not self._claims[state]:
+                self._loosen(state)
         future = self._flying.pop(state)
         if not future.done():
             future.set_result(result)
 
-    def _belongs(self, state: StateId, group: str | None) -> None:
-        known = self._known.get(state)
-        if known is None:
-            return
+    def _claim(self, parent: StateId, states: Sequence[StateId], group: str | None) -> None:
+        """These are wanted: by a group until its release, without one as long as `remember` allows."""
         if group is None:
-            if state in self._loose:
-                self._loose.move_to_end(state)
+            if parent in self._loose:
+                self._loose.move_to_end(parent)
+            for state in states:
+                self._loosen(state)
             return
         members = self._groups.setdefault(group, set())
-        if state not in members:
-            members.add(state)
-            known.groups += 1
-            self._loose.pop(state, None)
+        new = {parent, *states} - members - {ROOT_STATE}
+        members |= new
+        self._claims.update(new)
+
+    def _loosen(self, state: StateId) -> None:
+        self._loose[state] = None
+        self._loose.move_to_end(state)
+        while len(self._loose) > self.remember:
+            old, _ = self._loose.popitem(last=False)
+            if not self._claims[old]:
+                self._known.pop(old, None)
+                del self._claims[old]
 
     def _choose(self, group: str | None) -> Link:
         """A group stays with one broker; anything else goes where least is waiting."""

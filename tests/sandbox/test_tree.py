@@ -107,6 +107,26 @@ def test_groups_are_forgotten_on_release() -> None:
         wait_until(lambda: len(children(box.broker())) <= 3)
 
 
+def test_a_release_takes_nothing_from_a_group_that_still_waits() -> None:
+    """Two problems ask for the same first step; one gets its answer and is done while the other waits for a sibling."""
+    slow = "import time\ntime.sleep(0.3)"
+
+    async def scene(sandbox: Sandbox) -> StepResult:
+        async def brief() -> None:
+            await sandbox.run(ROOT_STATE, "a = 1", group="p")
+            await sandbox.release("p")
+
+        _, results = await asyncio.gather(brief(), sandbox.run_many(ROOT_STATE, [slow, "a = 1"], group="q"))
+        state = results[1].state
+        assert state is not None
+        return await sandbox.run(state, "a + 1", group="q")
+
+    with opened(SandboxConfig(preload=(), limits=QUICK, concurrency=2)) as box:
+        assert box.runner.run(scene(box.sandbox)).value == "2"
+        box.release("q")
+        assert box.sandbox.stats().known == 0
+
+
 def test_results_outside_groups_are_bounded() -> None:
     with opened(remember=5) as box:
         at = box.state("a = 1")
