@@ -9,7 +9,7 @@ CONSTRAINTS ?= -c constraints-cpu.txt
 EXTRAS ?= train,plots,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check lint format up down clean docs
+.PHONY: help setup setup-sandbox demo test soak check lint format up down clean docs
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,6 +20,16 @@ $(VENV)/.ready: pyproject.toml constraints-cpu.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) $(CONSTRAINTS) -e '.[$(EXTRAS)]'
 	@touch $@
+
+# Another interpreter for the steps of the sandbox: the newest one found; 3.12 or newer makes a step cheaper.
+SANDBOX_PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 $$(ls -r $(HOME)/.pyenv/versions/3.1[234]*/bin/python); \
+	do $$p -c '' && echo $$p && break; done 2>/dev/null)
+
+setup-sandbox: setup ## .venv-sandbox, a newer Python for the sandbox's steps: sandbox.python=.venv-sandbox/bin/python
+	@test -n "$(SANDBOX_PYTHON)" || { echo "no Python 3.12 or newer found: make setup-sandbox SANDBOX_PYTHON=PATH"; exit 1; }
+	$(SANDBOX_PYTHON) -m venv .venv-sandbox
+	.venv-sandbox/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) numpy \
+		$$($(BIN)/python -m pip freeze | grep -E '^(sympy|mpmath)==')
 
 demo: setup ## two rounds of self-evolution on a tiny model, and the table of rounds beside the control
 	$(BIN)/rstar evolve configs/demo.yaml

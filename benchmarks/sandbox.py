@@ -1,6 +1,6 @@
 """What a step costs: CPU per executed step for several ways to run trees of code.
 
-    python benchmarks/sandbox.py [--quick]
+    python benchmarks/sandbox.py [--quick] [--python PATH]
 
 The mix is TRAJECTORIES: realistic five-step solutions with sympy. Each is expanded as a tree, WIDTH candidates at each
 depth, one of which is built upon; no two are the same code. (PLAIN, solutions without sympy, is shown beside it: there
@@ -11,10 +11,12 @@ a step costs next to nothing and the fork is what one pays.) Every way runs each
     warm     one process, imported and warmed, that execs the whole prefix of every node: no isolation, no limits
     ours     the execution tree with every layer on: a fork of the parent's state runs the node's own step
 
+All of them run on one interpreter: `--python`, else that of `make setup-sandbox` where it was made, else this one.
+
 Figures are CPU (user and system, of every process involved, start-up subtracted) per executed node. Every way runs one
 node at a time and on one core, because two at once on the two threads of one core, or a process that wakes up on
-another core, take more CPU for the same work; only `all cores` is ours as it is used. Depths 10 and 15 are chained
-trajectories. Bars: at least TIMES_FRESH times less CPU than fresh, no more than warm, and depth 15 within DEPTH_SLACK
+another core, take more CPU for the same work; only `all cores` is ours as it is used. Ours and warm take turns, tree by
+tree, so that both meet the same weather. Depths 10 and 15 are chained trajectories. Bars: at least TIMES_FRESH times less CPU than fresh, no more than warm, and depth 15 within DEPTH_SLACK
 of depth 5. The last line is JSON: name, ok, figures.
 """
 
@@ -23,8 +25,8 @@ import asyncio
 import json
 import os
 import resource
+import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,9 +38,14 @@ from rich.table import Table
 
 from rstar.core.execution import ROOT_STATE
 from rstar.sandbox import Sandbox, SandboxConfig
+from rstar.sandbox.process import cpu_clock
 
 WIDTH = 8
 TIMES_FRESH, DEPTH_SLACK = 20.0, 1.15
+
+ROOT = Path(__file__).resolve().parents[1]
+OTHER = ROOT / ".venv-sandbox" / "bin" / "python"
+CONFIG = SandboxConfig(concurrency=1, python=OTHER if OTHER.exists() else None)
 
 Tree = list[list[str]]
 """The codes of WIDTH candidates for each depth; `chosen` says which one is built upon."""
@@ -318,18 +325,24 @@ class Cost:
         }
 
 
+async def _grow_one(sandbox: Sandbox, number: int, tree: Tree) -> int:
+    """Run every node of one tree; how many there were."""
+    parent, nodes = ROOT_STATE, 0
+    for level in tree:
+        results = await sandbox.run_many(parent, level, group=str(number))
+        for code, result in zip(level, results, strict=True):
+            if not result.ok:
+                raise SystemExit(f"a step of tree {number} failed: {result}\n{code}")
+        nodes += len(results)
+        parent = results[chosen(number)].state or ""
+    return nodes
+
+
 async def _grow(config: SandboxConfig, forest: list[Tree]) -> Cost:
     cpu, clock, nodes, memory = cpu_s(), time.monotonic(), 0, []
     async with Sandbox(config) as sandbox:
         for number, tree in enumerate(forest):
-            parent = ROOT_STATE
-            for level in tree:
-                results = await sandbox.run_many(parent, level, group=str(number))
-                for code, result in zip(level, results, strict=True):
-                    if not result.ok:
-                        raise SystemExit(f"a step of tree {number} failed: {result}\n{code}")
-                nodes += len(results)
-                parent = results[chosen(number)].state or ""
+            nodes += await _grow_one(sandbox, number, tree)
             if number % 8 == 0:
                 memory.append(snapshot_mb(sandbox))
             await sandbox.release(str(number))
@@ -341,10 +354,7 @@ async def _grow(config: SandboxConfig, forest: list[Tree]) -> Cost:
 
 def snapshot_mb(sandbox: Sandbox) -> float | None:
     """Megabytes that a live state adds: its share of memory and its page tables; None where the kernel hides them."""
-    nodes = []
-    for link in sandbox._links:
-        children = Path(f"/proc/{link.pid}/task/{link.pid}/children").read_text().split()
-        nodes += [int(pid) for pid in children]
+    nodes = [pid for link in sandbox._links for pid in _children(link.pid or 0)]
     try:
         shares = [_kilobytes(pid, "smaps_rollup", "Pss") + _kilobytes(pid, "status", "VmPTE") for pid in sorted(nodes)]
         roots = [_kilobytes(min(nodes), "smaps_rollup", "Rss")]
@@ -352,6 +362,10 @@ def snapshot_mb(sandbox: Sandbox) -> float | None:
         return None
     live = len(nodes) - len(roots)
     return (sum(shares) - sum(roots)) / live / 1024 if live > 0 else None
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _kilobytes(pid: int, file: str, name: str) -> int:
@@ -377,7 +391,7 @@ def fresh(forest: list[Tree]) -> Cost:
     for number, tree in enumerate(forest):
         path = [level[chosen(number)] for level in tree]
         for depth in range(len(path)):
-            command = [sys.executable, "-c", "\n".join(path[: depth + 1])]
+            command = [CONFIG.interpreter().executable, "-c", "\n".join(path[: depth + 1])]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             nodes += 1
     return Cost(nodes, cpu_s() - cpu, time.monotonic() - clock)
@@ -385,30 +399,92 @@ def fresh(forest: list[Tree]) -> Cost:
 
 WARM = """
 import contextlib, io, json, sys
+sys.path.insert(0, sys.argv[1])
 from rstar.sandbox.warm import warm_up
-with contextlib.redirect_stdout(io.StringIO()):
-    warm_up(tuple(json.loads(sys.argv[1])))
-for codes in json.load(sys.stdin):
-    space = {}
-    with contextlib.redirect_stdout(io.StringIO()):
-        for code in codes:
-            exec(code, space)
+done, quiet = sys.stdout, io.StringIO()
+with contextlib.redirect_stdout(quiet):
+    warm_up(tuple(json.loads(sys.argv[2])))
+print("ready", file=done, flush=True)
+for line in sys.stdin:
+    for codes in json.loads(line):
+        space = {}
+        with contextlib.redirect_stdout(io.StringIO()):
+            for code in codes:
+                exec(code, space)
+    print("done", file=done, flush=True)
 """
 
 
-def warm(forest: list[Tree]) -> Cost:
+class Warm:
     """One warm process, each node's whole prefix, nothing between one node and the next."""
 
-    def run(nodes: list[list[str]]) -> tuple[float, float]:
-        cpu, clock = cpu_s(), time.monotonic()
-        command = [sys.executable, "-c", WARM, json.dumps(SandboxConfig().preload)]
+    def __init__(self) -> None:
+        command = [str(CONFIG.interpreter().executable), "-c", WARM, str(ROOT), json.dumps(CONFIG.preload)]
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # as in the sandbox
-        subprocess.run(command, input=json.dumps(nodes), text=True, check=True, env=os.environ | threads)
-        return cpu_s() - cpu, time.monotonic() - clock
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=os.environ | threads)
+        self._hear("ready")
+        self.nodes, self.cpu_s, self.clock_s = 0, 0.0, 0.0
 
-    nodes = [node for number, tree in enumerate(forest) for node in prefixes(tree, number)]
-    (idle_cpu, idle_clock), (cpu, clock) = run([]), run(nodes)
-    return Cost(len(nodes), cpu - idle_cpu, clock - idle_clock)
+    def run(self, nodes: list[list[str]]) -> float:
+        """Run these; the CPU seconds that they took."""
+        assert self.process.stdin is not None
+        cpu, clock = cpu_clock(self.process.pid), time.monotonic()
+        self.process.stdin.write(json.dumps(nodes) + "\n")
+        self.process.stdin.flush()
+        self._hear("done")
+        cpu = cpu_clock(self.process.pid) - cpu
+        self.nodes, self.cpu_s = self.nodes + len(nodes), self.cpu_s + cpu
+        self.clock_s += time.monotonic() - clock
+        return cpu
+
+    def _hear(self, word: str) -> None:
+        assert self.process.stdout is not None
+        if self.process.stdout.readline().strip() != word:
+            raise SystemExit("the warm process failed: its error is above")
+
+    def end(self) -> Cost:
+        """Stop; what it cost in all."""
+        self.process.communicate()
+        return Cost(self.nodes, self.cpu_s, self.clock_s)
+
+
+async def _duel(config: SandboxConfig, forest: list[Tree]) -> tuple[Cost, Cost, list[float]]:
+    other, ratios, megabytes = Warm(), [], []
+    ours = Cost(0, 0.0, 0.0)
+    async with Sandbox(config) as sandbox:
+        (link,) = sandbox._links
+        assert link.pid is not None
+        zygote = min(_children(link.pid))
+        for number, tree in enumerate(forest):
+            nodes = prefixes(tree, number)
+            theirs = other.run(nodes) if number % 2 else 0.0
+            cpu, clock = _spent(link.pid, zygote), time.monotonic()
+            await _grow_one(sandbox, number, tree)
+            ours.clock_s += time.monotonic() - clock
+            if number % 8 == 0:
+                megabytes.append(snapshot_mb(sandbox) or 0.0)
+            await sandbox.release(str(number))
+            while len(_children(link.pid)) > 1:
+                await asyncio.sleep(0.002)
+            cpu = _spent(link.pid, zygote) - cpu
+            ours.nodes, ours.cpu_s = ours.nodes + len(nodes), ours.cpu_s + cpu
+            ratios.append(cpu / (theirs or other.run(nodes)))
+        stats = sandbox.stats()
+    ours.broker_s, ours.fork_s, ours.snapshot_mb = stats.broker_cpu_s, stats.fork_s, statistics.fmean(megabytes)
+    return ours, other.end(), ratios
+
+
+def duel(config: SandboxConfig, forest: list[Tree]) -> tuple[Cost, Cost, list[float]]:
+    """Ours and warm in turns, start-up left out: both costs, and ours by warm for each tree."""
+    return asyncio.run(_duel(config, forest))
+
+
+def _spent(broker: int, zygote: int) -> float:
+    """CPU seconds so far: of this process, of the broker, of its zygote, and of all nodes that have ended."""
+    ended = Path(f"/proc/{broker}/stat").read_text().rpartition(")")[2].split()[13:15]
+    ticks = sum(map(int, ended)) / os.sysconf("SC_CLK_TCK")
+    return time.process_time() + cpu_clock(broker) + cpu_clock(zygote) + ticks
 
 
 @contextmanager
@@ -425,24 +501,32 @@ def one_core() -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="every fourth trajectory only: a look, not a measurement")
+    parser.add_argument("--python", type=Path, help="the interpreter of every way")
     options = parser.parse_args()
+    global CONFIG
+    if options.python:
+        CONFIG = CONFIG.model_copy(update={"python": options.python})
+    print(f"Python {CONFIG.interpreter().version}")
     sympy = list(TRAJECTORIES.values())[:: 4 if options.quick else 1]
-    mix, plain, one = trees(sympy, 5), trees(list(PLAIN.values()), 5), SandboxConfig(concurrency=1)
+    mix, plain = trees(sympy, 5), trees(list(PLAIN.values()), 5)
     with one_core():
+        ours, warm, ratios = duel(CONFIG, mix)
+        ours_15, warm_15, _ = duel(CONFIG, trees(sympy, 15))
+        ours_plain, warm_plain, _ = duel(CONFIG, plain)
         ways = {
             "fresh interpreter, whole prefix": fresh(mix),
-            "fork, replay of the prefix": grown(SandboxConfig(keep="never", concurrency=1), mix),
-            "warm exec, no isolation": warm(mix),
-            "ours, every layer": grown(one, mix),
-            "ours, unsafe": grown(one.model_copy(update={"isolation": "unsafe"}), mix),
-            "ours, depth 10": grown(one, trees(sympy, 10)),
-            "ours, depth 15": grown(one, trees(sympy, 15)),
-            "warm exec, depth 15": warm(trees(sympy, 15)),
-            "warm exec, plain Python": warm(plain),
-            "ours, plain Python": grown(one, plain),
-            "ours, empty step": grown(one, [[[f"x = {k}" for k in range(WIDTH)]] * 5] * len(sympy)),
+            "fork, replay of the prefix": grown(CONFIG.model_copy(update={"keep": "never"}), mix),
+            "warm exec, no isolation": warm,
+            "ours, every layer": ours,
+            "ours, unsafe": grown(CONFIG.model_copy(update={"isolation": "unsafe"}), mix),
+            "ours, depth 10": grown(CONFIG, trees(sympy, 10)),
+            "ours, depth 15": ours_15,
+            "warm exec, depth 15": warm_15,
+            "warm exec, plain Python": warm_plain,
+            "ours, plain Python": ours_plain,
+            "ours, empty step": grown(CONFIG, [[[f"x = {k}" for k in range(WIDTH)]] * 5] * len(sympy)),
         }
-    ways["ours, all cores"] = grown(SandboxConfig(), mix)
+    ways["ours, all cores"] = grown(CONFIG.model_copy(update={"concurrency": None}), mix)
     figures = {name: cost.figures() for name, cost in ways.items()}
     table = Table("way", "CPU ms/node", "nodes/CPU-s", "nodes/s", "broker ms", "fork ms", "MB/snapshot", "nodes")
     for name, row in figures.items():
@@ -450,12 +534,13 @@ def main() -> None:
         table.add_row(name, f"{row['cpu_ms']:.2f}", f"{row['per_cpu_s']:.0f}", f"{row['per_s']:.0f}", *shown,
                       f"{row['nodes']:.0f}")  # fmt: skip
     Console(width=120).print(table)
-    ours = ways["ours, every layer"].cpu_ms
     bars = {
-        "times_less_than_fresh": ways["fresh interpreter, whole prefix"].cpu_ms / ours,
-        "against_warm": ours / ways["warm exec, no isolation"].cpu_ms,
-        "depth_15_against_5": ways["ours, depth 15"].cpu_ms / ours,
+        "times_less_than_fresh": ways["fresh interpreter, whole prefix"].cpu_ms / ours.cpu_ms,
+        "against_warm": ours.cpu_ms / warm.cpu_ms,
+        "depth_15_against_5": ours_15.cpu_ms / ours.cpu_ms,
     }
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    print(f"against_warm by tree: median {middle:.2f}, quartiles {low:.2f} and {high:.2f}")
     ok = (
         bars["times_less_than_fresh"] >= TIMES_FRESH
         and bars["against_warm"] <= 1
@@ -464,7 +549,11 @@ def main() -> None:
     for name, value in bars.items():
         print(f"{name}: {value:.2f}")
     rounded = {name: {key: round(value, 3) for key, value in row.items()} for name, row in figures.items()}
-    print(json.dumps({"name": "sandbox", "ok": ok, "figures": bars | {"ways": rounded}}))
+    print(
+        json.dumps(
+            {"name": "sandbox", "ok": ok, "python": CONFIG.interpreter().version, "figures": bars | {"ways": rounded}}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -300,10 +300,11 @@ def doctor(
     from rstar.sandbox.doctor import examine, level
     from rstar.sandbox.lockdown import LEVELS
 
-    wanted = isolation or (inspect.config(config).sandbox if config else SandboxConfig()).isolation
+    asked = inspect.config(config).sandbox if config else SandboxConfig()
+    wanted = isolation or asked.isolation
     if wanted not in LEVELS:
         raise InputError(f"--isolation: {wanted!r} is not one of {', '.join(LEVELS)}")
-    findings = {finding.name: finding for finding in examine()}
+    findings = {finding.name: finding for finding in examine(asked.python)}
     found = findings.get(level(wanted), findings["execution tree"])
     if json:
         screen.json_line({"isolation": wanted, "findings": [finding.row() for finding in findings.values()]})

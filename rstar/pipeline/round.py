@@ -239,7 +239,7 @@ def _identity(resolved: dict[str, Any]) -> dict[str, Any]:
     """
     skip = ("engine", "runtime", *SHARED, "rounds", "name")
     files = ("train", "test", "demonstrations", "examples")
-    runtime = ("workers", "concurrency", "live_states", "keep")
+    runtime = ("python", "workers", "concurrency", "live_states", "keep")
     kept = {name: value for name, value in resolved.items() if name not in skip}
     for name, left_out in (("problems", files), ("bootstrap", files), ("sandbox", runtime)):
         kept[name] = {key: value for key, value in kept[name].items() if key not in left_out}

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rstar.sandbox.interpreter import Interpreter, interpreter
 from rstar.sandbox.warm import SCRIPTS
 
 DEFAULT_PRELOAD = (
@@ -60,6 +61,9 @@ class SandboxConfig(_Model):
         DEFAULT_PRELOAD, description="modules imported and warmed before the first step; () for a bare interpreter"
     )
     limits: Limits = Limits()
+    python: Path | None = Field(
+        None, description="interpreter of the steps, with its packages; this one when absent. 3.12 or newer: faster"
+    )
     workers: int | None = Field(None, ge=1, description="brokers; one per eight cores when absent")
     concurrency: int | None = Field(None, ge=1, description="steps running at once in a broker; its cores when absent")
     live_states: int | None = Field(None, ge=1, description="states kept as processes in all; from memory when absent")
@@ -73,15 +77,14 @@ class SandboxConfig(_Model):
             "limits": self.limits.model_dump(mode="json") | {"wall_s": self.limits.wall},
         }
 
+    def interpreter(self) -> Interpreter:
+        """The Python that the steps run on. Raises SandboxUnavailable when `python` is none that will do."""
+        return interpreter(self.python, self.preload)
+
     def fingerprint(self) -> str:
         """sha256 over the recipe, the interpreter, and the preloaded packages' versions and warm-up; part of every
-        state id."""
-        packages = {}
-        for module in self.preload:
-            try:
-                packages[module] = version(module)
-            except PackageNotFoundError:  # the standard library, which is the interpreter's version
-                continue
+        state id. Raises SandboxUnavailable as `interpreter` does."""
         warmth = {module: SCRIPTS[module] for module in self.preload if module in SCRIPTS}
-        identity = [SEMANTICS, self.recipe(), sys.version, sys.platform, packages, warmth]
+        python = self.interpreter()
+        identity = [SEMANTICS, self.recipe(), python.version, sys.platform, dict(python.packages), warmth]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

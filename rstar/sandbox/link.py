@@ -5,8 +5,6 @@ import os
 import resource
 import socket
 import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +55,7 @@ class Link:
         self.config = config
         self.number = number
         self.without = without
+        self.python = config.interpreter()
         self.layers: dict[str, tuple[bool, str]] = {}
         self.counters: tuple[float, ...] = (0,) * len(COUNTERS)
         self.restarts = 0
@@ -83,7 +82,7 @@ class Link:
         self._ready = loop.create_future()
         with theirs:
             here = str(Path(__file__).resolve().parents[2])
-            command = [sys.executable, "-S", "-s", "-P", "-B", "-c", BOOT, here, str(theirs.fileno())]
+            command = [self.python.executable, "-S", "-s", "-P", "-B", "-c", BOOT, here, str(theirs.fileno())]
             self._process = subprocess.Popen(
                 command, env=_environment(), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, cwd="/", start_new_session=True,
@@ -193,23 +192,12 @@ class Link:
             "isolation": config.isolation,
             "without": list(self.without),
             "preload": config.preload,
-            "runtime": runtime_paths(),
+            "runtime": list(self.python.paths),
             "limits": config.limits.model_dump() | {"wall_s": config.limits.wall},
             "concurrency": concurrency,
             "live_states": max(1, total // brokers),
             "keep": config.keep,
         }
-
-
-def runtime_paths() -> list[str]:
-    """The folders of the Python runtime that a node may import from: standard library and installed packages.
-
-    Never the working folder or other entries of `sys.path`: what is here can be read by every step.
-    """
-    paths = sysconfig.get_paths()
-    compiled = sysconfig.get_config_var("DESTSHARED") or f"{paths['stdlib']}/lib-dynload"
-    found = [paths["stdlib"], compiled, paths["purelib"], paths["platlib"]]
-    return [path for path in dict.fromkeys(found) if os.path.isdir(path)]
 
 
 def live_states(preloaded: int) -> int:

@@ -10,6 +10,7 @@ from struct import Struct
 from typing import Any
 
 from rstar.sandbox import lockdown, seccomp
+from rstar.sandbox.immortal import immortalise
 from rstar.sandbox.node import Node, still_ours
 from rstar.sandbox.pages import ease_forks
 from rstar.sandbox.wire import NODE_FD
@@ -63,6 +64,8 @@ def _prepare(channel: int, config: dict[str, Any], broker: int) -> Node:
         del sys.modules[name]
     sys.argv[:] = [""]
     node = Node(fork, in_child, _limiter(c, cookie), config["limits"])
+    gc.collect()
+    immortalise()
     gc.collect()
     ease_forks(c)
     layers = lockdown.lock(config, cookie, c)

@@ -103,8 +103,9 @@ def leavings(uid: int, alone: bool) -> list[str]:
 async def fight(setup: dict[str, Any], rows: list[dict[str, Any]], world: World) -> dict[str, Any]:
     """Every row in a branch of its own, all at once; then the tree and the world are looked at."""
     config = SandboxConfig(
-        isolation=setup["isolation"], preload=tuple(setup["preload"]), limits=LIMITS, concurrency=8, workers=1
-    )
+        isolation=setup["isolation"], preload=tuple(setup["preload"]), limits=LIMITS, concurrency=8, workers=1,
+        python=setup.get("python"),
+    )  # fmt: skip
     async with Sandbox(config, without=setup["without"]) as sandbox:
         uid = int((await sandbox.run(ROOT_STATE, "import os\nos.getuid()")).value or -1)
         before = leavings(uid, setup["alone"])
