@@ -15,9 +15,10 @@ All of them run on one interpreter: `--python`, else that of `make setup-sandbox
 
 Figures are CPU (user and system, of every process involved, start-up subtracted) per executed node. Every way runs one
 node at a time and on one core, because two at once on the two threads of one core, or a process that wakes up on
-another core, take more CPU for the same work; only `all cores` is ours as it is used. Ours and warm take turns, tree by
-tree, so that both meet the same weather. Depths 10 and 15 are chained trajectories. Bars: at least TIMES_FRESH times less CPU than fresh, no more than warm, and depth 15 within DEPTH_SLACK
-of depth 5. The last line is JSON: name, ok, figures.
+another core, take more CPU for the same work; only `all cores` is ours as it is used. Ours and warm take turns, tree
+by tree, so that both meet the same weather. Depths 10 and 15 are chained trajectories. Bars: at least TIMES_FRESH times
+less CPU than fresh, no more than warm, and depth 15 within DEPTH_SLACK of depth 5. The last line is JSON: name, ok,
+figures.
 """
 
 import argparse
