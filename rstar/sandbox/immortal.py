@@ -16,7 +16,7 @@ ATOMS = (str, bytes, int, float, complex)
 
 def immortalise() -> int:
     """Make every object immortal that can be reached from what the collector tracks; how many. None before 3.12."""
-    if sys.version_info < (3, 12):
+    if sys.hexversion < 0x030C0000:
         return 0
     count = ctypes.c_uint32.from_address  # the count is the first word of an object, its low half decides
     immortal = count(id(None)).value
