@@ -39,6 +39,7 @@ from rich.table import Table
 
 from rstar.core.execution import ROOT_STATE
 from rstar.sandbox import Sandbox, SandboxConfig
+from rstar.sandbox.interpreter import interpreter
 from rstar.sandbox.process import cpu_clock
 
 WIDTH = 8
@@ -392,7 +393,7 @@ def fresh(forest: list[Tree]) -> Cost:
     for number, tree in enumerate(forest):
         path = [level[chosen(number)] for level in tree]
         for depth in range(len(path)):
-            command = [CONFIG.interpreter().executable, "-c", "\n".join(path[: depth + 1])]
+            command = [interpreter(CONFIG).executable, "-c", "\n".join(path[: depth + 1])]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             nodes += 1
     return Cost(nodes, cpu_s() - cpu, time.monotonic() - clock)
@@ -420,7 +421,7 @@ class Warm:
     """One warm process, each node's whole prefix, nothing between one node and the next."""
 
     def __init__(self) -> None:
-        command = [str(CONFIG.interpreter().executable), "-c", WARM, str(ROOT), json.dumps(CONFIG.preload)]
+        command = [str(interpreter(CONFIG).executable), "-c", WARM, str(ROOT), json.dumps(CONFIG.preload)]
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # as in the sandbox
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=os.environ | threads)
@@ -507,7 +508,7 @@ def main() -> None:
     global CONFIG
     if options.python:
         CONFIG = CONFIG.model_copy(update={"python": options.python})
-    print(f"Python {CONFIG.interpreter().version}")
+    print(f"Python {interpreter(CONFIG).version}")
     sympy = list(TRAJECTORIES.values())[:: 4 if options.quick else 1]
     mix, plain = trees(sympy, 5), trees(list(PLAIN.values()), 5)
     with one_core():
@@ -552,7 +553,7 @@ def main() -> None:
     rounded = {name: {key: round(value, 3) for key, value in row.items()} for name, row in figures.items()}
     print(
         json.dumps(
-            {"name": "sandbox", "ok": ok, "python": CONFIG.interpreter().version, "figures": bars | {"ways": rounded}}
+            {"name": "sandbox", "ok": ok, "python": interpreter(CONFIG).version, "figures": bars | {"ways": rounded}}
         )
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from rstar.core.execution import ROOT_STATE, StateId, Status, StepResult
 from rstar.sandbox.config import SandboxConfig
+from rstar.sandbox.interpreter import fingerprint
 from rstar.sandbox.link import BrokerLost, Link
 from rstar.sandbox.wire import COUNTERS, STATUSES, digest
 
@@ -73,7 +74,7 @@ class Sandbox:
 
     def __init__(self, config: SandboxConfig | None = None, *, remember: int = 100_000, without: Sequence[str] = ()):
         self.config = config or SandboxConfig()
-        self.fingerprint = self.config.fingerprint()
+        self.fingerprint = fingerprint(self.config)
         self.remember = remember
         self._without = tuple(without)
         self._links: list[Link] = []

@@ -1,15 +1,9 @@
 """What a sandbox is made of: the recipe (what a step can see and use) and the runtime (how many processes serve it)."""
 
-import hashlib
-import json
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-from rstar.sandbox.interpreter import Interpreter, interpreter
-from rstar.sandbox.warm import SCRIPTS
 
 DEFAULT_PRELOAD = (
     "math",
@@ -26,9 +20,6 @@ DEFAULT_PRELOAD = (
     "numpy",
     "sympy",
 )
-
-SEMANTICS = 1
-"""Raised when a change of the node's code changes what steps print or return."""
 
 
 class _Model(BaseModel):
@@ -76,15 +67,3 @@ class SandboxConfig(_Model):
             "preload": list(self.preload),
             "limits": self.limits.model_dump(mode="json") | {"wall_s": self.limits.wall},
         }
-
-    def interpreter(self) -> Interpreter:
-        """The Python that the steps run on. Raises SandboxUnavailable when `python` is none that will do."""
-        return interpreter(self.python, self.preload)
-
-    def fingerprint(self) -> str:
-        """sha256 over the recipe, the interpreter, and the preloaded packages' versions and warm-up; part of every
-        state id. Raises SandboxUnavailable as `interpreter` does."""
-        warmth = {module: SCRIPTS[module] for module in self.preload if module in SCRIPTS}
-        python = self.interpreter()
-        identity = [SEMANTICS, self.recipe(), python.version, sys.platform, dict(python.packages), warmth]
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -9,6 +9,7 @@ from rstar.core.execution import ROOT_STATE
 from rstar.errors import SandboxUnavailable
 from rstar.sandbox.client import Sandbox
 from rstar.sandbox.config import SandboxConfig
+from rstar.sandbox.interpreter import interpreter
 from rstar.sandbox.link import live_states
 from rstar.sandbox.lockdown import LEVELS, REMEDY
 from rstar.sandbox.room import memory_limit, process_limit
@@ -60,7 +61,7 @@ async def _examine(python: Path | None) -> list[Finding]:
 
 
 def _interpreter(config: SandboxConfig) -> Finding:
-    found = config.interpreter()
+    found = interpreter(config)
     number = found.version.split()[0]
     slow = tuple(map(int, number.split(".")[:2])) < (3, 12)
     hint = (

@@ -1,16 +1,24 @@
 """Which Python runs the steps: this one, or another of the machine with packages of its own."""
 
+import hashlib
 import json
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rstar.errors import SandboxUnavailable
+from rstar.sandbox.warm import SCRIPTS
+
+if TYPE_CHECKING:  # this file is also read by interpreters that lack our packages
+    from rstar.sandbox.config import SandboxConfig
+
+SEMANTICS = 1
+"""Raised when a change of the node's code changes what steps print or return."""
 
 OLDEST = (3, 11)
 
@@ -31,9 +39,20 @@ class Interpreter:
     """Distribution and version of the modules that were asked for; those of the standard library have none."""
 
 
-def interpreter(python: Path | None, modules: Sequence[str]) -> Interpreter:
-    """Look at the interpreter `python`, or at this one. Raises SandboxUnavailable when it is none that will do."""
-    return _this(tuple(modules)) if python is None else _other(python.expanduser().absolute(), tuple(modules))
+def interpreter(config: "SandboxConfig") -> Interpreter:
+    """The Python that the steps run on. Raises SandboxUnavailable when `config.python` is none that will do."""
+    if config.python is None:
+        return _this(config.preload)
+    return _other(config.python.expanduser().absolute(), config.preload)
+
+
+def fingerprint(config: "SandboxConfig") -> str:
+    """sha256 over the recipe, the interpreter, and the preloaded packages' versions and warm-up; part of every state
+    id. Raises SandboxUnavailable as `interpreter` does."""
+    python = interpreter(config)
+    warmth = {module: SCRIPTS[module] for module in config.preload if module in SCRIPTS}
+    identity = [SEMANTICS, config.recipe(), python.version, sys.platform, dict(python.packages), warmth]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def _this(modules: tuple[str, ...]) -> Interpreter:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rstar.errors import SandboxUnavailable
 from rstar.sandbox.config import SandboxConfig
+from rstar.sandbox.interpreter import interpreter
 from rstar.sandbox.room import memory_limit, process_limit
 from rstar.sandbox.wire import COUNTERS, pack, unpack
 
@@ -55,7 +56,7 @@ class Link:
         self.config = config
         self.number = number
         self.without = without
-        self.python = config.interpreter()
+        self.python = interpreter(config)
         self.layers: dict[str, tuple[bool, str]] = {}
         self.counters: tuple[float, ...] = (0,) * len(COUNTERS)
         self.restarts = 0

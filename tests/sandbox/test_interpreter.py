@@ -10,6 +10,7 @@ import pytest
 from rstar.core.execution import ROOT_STATE, Status
 from rstar.errors import SandboxUnavailable
 from rstar.sandbox import SandboxConfig
+from rstar.sandbox.interpreter import fingerprint, interpreter
 from tests.sandbox.conftest import QUICK, opened
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,8 +32,8 @@ def test_steps_run_on_the_interpreter_that_is_named(newer: Path) -> None:
     config = SandboxConfig(preload=(), limits=QUICK, python=newer)
     with opened(config) as box:
         at = box.state("import sys, os\na = [1]")
-        assert box.run("sys.version", at).value == repr(config.interpreter().version)
-        assert config.interpreter().version != sys.version
+        assert box.run("sys.version", at).value == repr(interpreter(config).version)
+        assert interpreter(config).version != sys.version
         assert box.run("open('/etc/passwd')", at).status is Status.DENIED
         assert box.run("os.fork()", at).status is Status.DENIED
         assert [box.run("a.append(2)\na", at).value for _ in range(2)] == ["[1, 2]", "[1, 2]"]
@@ -54,7 +55,7 @@ def test_what_was_preloaded_is_not_counted(newer: Path) -> None:
 
 def test_states_of_two_interpreters_have_different_names(newer: Path) -> None:
     ours = SandboxConfig(preload=())
-    assert ours.fingerprint() != SandboxConfig(preload=(), python=newer).fingerprint()
+    assert fingerprint(ours) != fingerprint(SandboxConfig(preload=(), python=newer))
     assert ours.recipe() == SandboxConfig(preload=(), python=newer).recipe(), "where a Python lies is no recipe"
 
 

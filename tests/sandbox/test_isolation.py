@@ -14,6 +14,7 @@ import pytest
 from rstar.core.execution import Status
 from rstar.errors import SandboxUnavailable
 from rstar.sandbox import Limits, SandboxConfig, seccomp
+from rstar.sandbox.interpreter import fingerprint
 from tests.sandbox.conftest import Box, children, opened
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,9 +92,9 @@ def test_unsafe_runs_anything_and_says_so() -> None:
 def test_recipe_holds_what_changes_results_and_nothing_else() -> None:
     base = SandboxConfig()
     for runtime in ({"workers": 3}, {"concurrency": 9}, {"live_states": 5}, {"keep": "never"}):
-        assert base.model_copy(update=runtime).fingerprint() == base.fingerprint()
+        assert fingerprint(base.model_copy(update=runtime)) == fingerprint(base)
     for recipe in ({"preload": ()}, {"isolation": "strict"}, {"limits": Limits(cpu_s=1)}):
-        assert base.model_copy(update=recipe).fingerprint() != base.fingerprint()
+        assert fingerprint(base.model_copy(update=recipe)) != fingerprint(base)
 
 
 def test_call_numbers_agree_with_libseccomp() -> None:
