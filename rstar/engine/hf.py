@@ -17,12 +17,14 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 from transformers.utils import logging
 
+from rstar.engine.codec import Codec, cut
 from rstar.engine.driver import Lane, Ticket
+from rstar.engine.families import SHARED, Ints, families, tokens_read
 from rstar.engine.ledger import Ledger
-from rstar.engine.packed import NAME, SHARED, Ints, Store, check, families, forward, slices
+from rstar.engine.packed import NAME, Store, check, forward, slices
 from rstar.engine.sampling import draw, uniforms
 from rstar.errors import ConfigError, RolloutError
 from rstar.search.calls import Completion, Finish, Generate, Score
@@ -60,7 +62,7 @@ class _Model:
         torch.set_num_threads(threads)
         self.device = torch.device(device)
         self.forward_tokens = _FORWARD_TOKENS.get(self.device.type, 1 << 14)
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
+        self.codec = Codec(path)
         options |= {"dtype": getattr(torch, dtype), "attn_implementation": NAME, "output_loading_info": True}
         model, loading = auto.from_pretrained(path, **options)
         # transformers would go on: a missing head gets random weights, a bias of the head is dropped.
@@ -73,10 +75,6 @@ class _Model:
         self.counters = Counters()
         self._lock = threading.Lock()
 
-    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids as in training: with a leading BOS where the tokenizer has one."""
-        return cast(list[list[int]], self.tokenizer(list(texts))["input_ids"]) if texts else []
-
 
 @dataclass(slots=True)
 class _Prompt:
@@ -84,14 +82,6 @@ class _Prompt:
 
     ids: list[int]
     calls: list[int] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stops:
-    """Where rows end: at a token, or, for stop strings of several tokens, behind a text."""
-
-    ids: frozenset[int]
-    texts: tuple[str, ...]
 
 
 class HfPolicy(_Model):
@@ -112,9 +102,6 @@ class HfPolicy(_Model):
     ):
         super().__init__(AutoModelForCausalLM, path, device, dtype, threads)
         self.max_tokens_in_flight = max_tokens_in_flight
-        eos = self.model.generation_config.eos_token_id
-        self.eos = frozenset([eos] if isinstance(eos, int) else eos or ()) | {self.tokenizer.eos_token_id} - {None}
-        self._known_stops: dict[tuple[str, ...], _Stops] = {}
 
     def generate(self, calls: Sequence[Generate]) -> list[list[Completion]]:
         """The `n` completions of each call, in order. Raises RolloutError where a prompt does not fit."""
@@ -134,7 +121,7 @@ class HfPolicy(_Model):
             start = time.perf_counter()
             replies: list[list[Completion] | RolloutError] = [[] for _ in calls]
             prompts: dict[tuple[int, ...], _Prompt] = {}
-            for i, ids in enumerate(self._encode([call.prompt for call in calls])):
+            for i, ids in enumerate(self.codec.encode([call.prompt for call in calls])):
                 fits = 0 < len(ids) < self.positions
                 if read is not None:
                     read.append(len(ids) if fits else 0)
@@ -148,23 +135,6 @@ class HfPolicy(_Model):
                     replies[i] = completions
             self.counters.seconds += time.perf_counter() - start
             return replies
-
-    def stops(self, stop: tuple[str, ...]) -> _Stops:
-        if stop not in self._known_stops:
-            ids, texts = set(self.eos), []
-            for text in stop:
-                coded = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-                if len(coded) == 1 and self.text(coded) == text:  # an unknown word is one token too, but not this one
-                    ids.add(coded[0])
-                else:
-                    texts.append(text)
-            self._known_stops[stop] = _Stops(frozenset(ids), tuple(texts))
-        return self._known_stops[stop]
-
-    def text(self, ids: Sequence[int]) -> str:
-        """The text of generated ids, markers included, EOS not."""
-        kept = [token for token in ids if token not in self.eos]
-        return cast(str, self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def room(self, call: Generate, prompt: Sequence[int]) -> int:
         return min(call.max_tokens, self.positions - len(prompt))
@@ -201,7 +171,7 @@ class _Decoding:
         self.length_G = np.array([len(prompt.ids) for prompt in prompts], dtype=np.int64)
         self.temperature_N = np.array([calls[i].temperature for _, i in owners])
         self.top_p_N = np.array([calls[i].top_p for _, i in owners])
-        stops = [policy.stops(calls[i].stop) for _, i in owners]
+        stops = [policy.codec.stops(calls[i].stop) for _, i in owners]
         kinds = list(dict.fromkeys(stops))
         self.stop_N = np.array([kinds.index(stop) for stop in stops], dtype=np.int64)
         self.stop_texts = [kind.texts for kind in kinds]
@@ -292,9 +262,8 @@ class _Decoding:
 
     def _cut(self, row: int) -> str | None:
         """The row's text up to the end of the first stop text in it."""
-        text = self.policy.text(self.token_NT[row, : self.count_N[row]].tolist())
-        ends = [(at, at + len(stop)) for stop in self.stop_texts[self.stop_N[row]] if (at := text.find(stop)) >= 0]
-        return text[: min(ends)[1]] if ends else None
+        text = self.policy.codec.text(self.token_NT[row, : self.count_N[row]].tolist())
+        return cut(text, self.stop_texts[self.stop_N[row]])
 
     def _completions(self) -> Iterator[tuple[int, list[Completion]]]:
         texts: dict[tuple[int, ...], str] = {}  # siblings often write the same
@@ -302,7 +271,7 @@ class _Decoding:
         for row, i in enumerate(self.call_N):
             ids = tuple(self.token_NT[row, : self.count_N[row]].tolist())
             if ids not in texts:
-                texts[ids] = self.policy.text(ids)
+                texts[ids] = self.policy.codec.text(ids)
             text = (self._cut(row) if self.stop_texts[self.stop_N[row]] else None) or texts[ids]
             finish = Finish.STOP if self.stopped_N[row] else Finish.LENGTH
             replies[i].append(Completion(text, len(ids), finish, round(float(self.logprob_N[row]), 6)))
@@ -341,7 +310,7 @@ class HfValue(_Model):
         """
         with self._lock:
             start = time.perf_counter()
-            coded = [tuple(ids) for ids in self._encode([prefix for call in calls for prefix in call.prefixes])]
+            coded = [tuple(ids) for ids in self.codec.encode([prefix for call in calls for prefix in call.prefixes])]
             fits = {ids for ids in coded if 0 < len(ids) <= self.positions}
             values = self._values(sorted(fits))
             self.counters.seconds += time.perf_counter() - start
@@ -352,7 +321,7 @@ class HfValue(_Model):
             at += len(own)
             bad = [len(ids) for ids in own if ids not in fits]
             if read is not None:
-                read.append(sum(family.width for family in families(sorted(fits.intersection(own)))))
+                read.append(tokens_read([ids for ids in own if ids in fits]))
             if bad:
                 message = f"a prefix of {bad[0]} tokens; the model has room for 1 to {self.positions}"
                 replies.append(RolloutError("engine", message))

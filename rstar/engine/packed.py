@@ -13,7 +13,7 @@ Suffixes: G groups, C slots of a group, S slots in use, R tokens of one forward,
 them, H query heads, K key heads, D head width.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,14 +24,11 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
+from rstar.engine.families import SHARED, Ints
 from rstar.errors import ConfigError
 
 NAME = "rstar_packed"
-SHARED = -1
-"""The branch of tokens that every continuation sees."""
 _EMPTY = -2
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -224,46 +221,6 @@ def check(model: PreTrainedModel) -> None:
         except (TypeError, NotImplementedError) as error:
             why = str(error)
     raise ConfigError(f"{model.config.model_type} models do not run in process ({why}); serve the model with vLLM")
-
-
-@dataclass(slots=True)
-class Family:
-    """Sequences that share their first `shared` tokens, each with at least one more."""
-
-    members: list[tuple[int, ...]]
-    shared: int
-
-    @property
-    def width(self) -> int:
-        return self.shared + sum(len(member) - self.shared for member in self.members)
-
-    def pieces(self) -> Iterator[tuple[Ints, Ints, Ints]]:
-        """(ids, branch, position) of the common part, if any, then of each member's own."""
-        parts = [(self.members[0][: self.shared], 0, SHARED)] if self.shared else []
-        parts += [(member[self.shared :], self.shared, b) for b, member in enumerate(self.members)]
-        for ids, start, branch in parts:
-            yield np.array(ids), np.full(len(ids), branch), np.arange(start, start + len(ids))
-
-
-def families(coded: Sequence[tuple[int, ...]]) -> Iterator[Family]:
-    """Cut sequences in lexical order into families, where the common part is worth it."""
-    family: Family | None = None
-    for ids in coded:
-        if family is not None:
-            common = min(_common(family.members[0], ids), family.shared, len(ids) - 1)
-            # Attention looks at all tails of a family; it pays while the common part is more than half of each member.
-            if len(family.members) < 16 and 2 * common > max(len(ids), *map(len, family.members)):
-                family.members.append(ids)
-                family.shared = common
-                continue
-            yield family
-        family = Family([ids], len(ids) - 1)
-    if family is not None:
-        yield family
-
-
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def slices(size_G: Ints, budget: int) -> Iterator[slice]:
