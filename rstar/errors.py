@@ -27,6 +27,10 @@ class StageFailed(RstarError):
     """A stage gave up: too many failed problems, or a training process that ended badly."""
 
 
+class EngineDown(StageFailed):
+    """No server is left that answers for a model, or one that does not start; the search stops and can go on later."""
+
+
 class Damaged(RstarError):
     """A file on disk does not match what its manifest says."""
 

@@ -1,4 +1,4 @@
-"""The models: what the base model is, and where generation and scoring run."""
+"""The base model: one from random weights, or one from the hub."""
 
 from typing import Annotated, Literal
 
@@ -50,16 +50,3 @@ class HubModelConfig(Config):
 
 
 ModelConfig = Annotated[TinyModelConfig | HubModelConfig, Field(discriminator="kind")]
-
-
-class EngineConfig(Config):
-    """Where models answer. Runtime: nothing here changes what a round is."""
-
-    device: str = "auto"
-    """`cpu`, `cuda`, `cuda:1`, or `auto`."""
-    max_batch: int = Field(64, ge=1)
-    """Calls the policy lane takes at once."""
-    score_batch: int = Field(64, ge=1)
-    """Calls the value lane takes at once."""
-    threads: int = Field(1, ge=1)
-    """CPU threads of torch; tiny models are fastest with one."""

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from rstar.config.base import Config
-from rstar.config.models import EngineConfig, ModelConfig, TinyModelConfig
+from rstar.config.engine import EngineConfig, VllmConfig
+from rstar.config.models import ModelConfig, TinyModelConfig
 from rstar.config.search import MctsConfig, SearchConfig, mcts_unless_said
 from rstar.config.train import PpmConfig, SftConfig, ValueConfig
 from rstar.sandbox.config import SandboxConfig
@@ -301,6 +302,14 @@ class RunConfig(Config):
             borrows = one.explore is not None and one.explore.by == "demonstrations"
             if borrows and not isinstance(self.bootstrap, DemonstrationsConfig):
                 raise ValueError(f"rounds.{number}.explore.by: the bootstrap has no `demonstrations` to borrow from")
+        return self
+
+    @model_validator(mode="after")
+    def _has_numbers_that_servers_know(self) -> "RunConfig":
+        backends = {"policy": self.engine.policy, "ppm": self.engine.ppm, **self.engine.others}
+        for role, how in backends.items():
+            if isinstance(how, VllmConfig) and self.model.dtype == "float64":
+                raise ValueError(f"engine: vLLM, which is to serve `{role}`, knows no float64; say model.dtype=float32")
         return self
 
     @model_validator(mode="after")

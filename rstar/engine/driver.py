@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from rstar.errors import RolloutError
+from rstar.errors import EngineDown, RolloutError
 from rstar.search.calls import Call, Execute, Generate, Reply, Score, Search, Together, Verify
 
 T = TypeVar("T")
@@ -259,6 +259,8 @@ async def _ask(name: str, lane: Lane, tickets: list[Ticket]) -> Sequence[Reply |
         if task is not None and task.cancelling():
             raise  # the driver is leaving
         failure = RolloutError(name, f"{type(error).__name__}: {error}")  # something of the worker's own was cancelled
+    except EngineDown:
+        raise  # it would be the same for every problem
     except RolloutError as error:
         failure = error
     except Exception as error:  # the lane boundary: whatever a worker raises is attributed to it

@@ -19,8 +19,8 @@ from rstar.core.problem import Problem
 from rstar.errors import InputError
 from rstar.evaluate.seeds import Measure
 from rstar.pipeline import inspect, round
-from rstar.pipeline.evaluate import evaluation, first_of_each_level, greedy_stage, identity
-from rstar.pipeline.prepare import paths_of, problems
+from rstar.pipeline.evaluate import evaluation, first_of_each_level, greedy_stage
+from rstar.pipeline.prepare import identity, paths_of, problems
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.use import said
 from rstar.store import manifest

@@ -18,12 +18,11 @@ from rstar.core.tree import Cost, Tree
 from rstar.errors import ConfigError
 from rstar.evaluate.answer import choose, vote
 from rstar.evaluate.metrics import Rate, at_k, by_level, endings, pair_accuracy, total
-from rstar.pipeline.prepare import content, paths_of, problems, required, task_recipe
+from rstar.pipeline.engines import Models
+from rstar.pipeline.prepare import content, identity, is_stage, paths_of, problems, required, task_recipe
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.roles import value_roles
-from rstar.pipeline.search import Models, Pass, grammar_of, search_stage
-from rstar.store import manifest
-from rstar.store.fingerprint import file_sha256, fingerprint
+from rstar.pipeline.search import Pass, grammar_of, search_stage
 from rstar.store.layout import ANSWERS, CHECKPOINT, REPORT, TREES
 from rstar.store.manifest import Manifest, stage, write_atomic
 from rstar.store.trees import read_trees
@@ -132,22 +131,10 @@ def equality_of(cfg: RunConfig) -> AbstractContextManager[Equal]:
 def loaded(cfg: RunConfig, stages: dict[str, Path]) -> Models:
     """The checkpoints of finished stages by role: `policy` and `evaluate.generators` generate, the others are value
     models."""
-    paths = {role: stage / CHECKPOINT if _is_stage(stage) else stage for role, stage in stages.items()}
+    paths = {role: stage / CHECKPOINT if is_stage(stage) else stage for role, stage in stages.items()}
     generators = {role: path for role, path in paths.items() if role in ("policy", *cfg.evaluate.generators)}
     values = {role: path for role, path in paths.items() if role not in generators}
     return Models(generators, values, cfg.model.dtype)
-
-
-def identity(folder: Path) -> str:
-    """What a model is known by: its stage's fingerprint, else the hashes of a checkpoint's weights, else its name."""
-    if _is_stage(folder):
-        return required(folder).fingerprint
-    weights = sorted(folder.glob("*.safetensors"))
-    return fingerprint([file_sha256(path) for path in weights] or [str(folder)])
-
-
-def _is_stage(folder: Path) -> bool:
-    return manifest.read(folder) is not None
 
 
 def shared_recipe(cfg: RunConfig) -> dict[str, Any]:

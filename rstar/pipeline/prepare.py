@@ -73,6 +73,19 @@ def required(folder: Path) -> Manifest:
     return manifest
 
 
+def identity(folder: Path) -> str:
+    """What a model is known by: its stage's fingerprint, else the hashes of a checkpoint's weights, else its name."""
+    if is_stage(folder):
+        return required(folder).fingerprint
+    weights = sorted(folder.glob("*.safetensors"))
+    return fingerprint([file_sha256(path) for path in weights] or [str(folder)])
+
+
+def is_stage(folder: Path) -> bool:
+    """Whether a folder is that of a stage, which holds its checkpoint, and not a checkpoint itself."""
+    return read(folder) is not None
+
+
 def content(manifest: Manifest) -> str:
     """A stage's identity by what it holds, so that moved or renamed source files do not count as drift."""
     return fingerprint([[part.path, part.sha256] for part in manifest.parts])

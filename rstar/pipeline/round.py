@@ -26,11 +26,12 @@ from rstar.data.words import Teacher
 from rstar.errors import ConfigError, InputError, RecipeDrift
 from rstar.evaluate.report import table
 from rstar.pipeline.base import base
+from rstar.pipeline.engines import Generator, Models
 from rstar.pipeline.evaluate import greedy_stage, guide_of, guided_stage, report_stage, shared_recipe
 from rstar.pipeline.inspect import stored_config
 from rstar.pipeline.prepare import base_of, content, paths_of, problems, required, searched
 from rstar.pipeline.progress import Progress, silent
-from rstar.pipeline.search import Generator, Models, Pass, coverage, grammar_of, search_stage
+from rstar.pipeline.search import Pass, coverage, grammar_of, search_stage
 from rstar.pipeline.select import select_stage
 from rstar.pipeline.train import RUNTIME, control_stage, policy_stage, ppm_stage
 from rstar.pipeline.values import value_stage

@@ -4,9 +4,9 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,15 @@ from rstar.config.search import AnySearch
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
 from rstar.engine.driver import Driver, Lane
-from rstar.engine.lanes import sandbox_lane, teacher_lane
+from rstar.engine.lanes import sandbox_lane
 from rstar.engine.ledger import Ledger
 from rstar.engine.verifiers import verifier
 from rstar.errors import StageFailed
+from rstar.pipeline.engines import Models, model_lanes
 from rstar.pipeline.progress import Progress
 from rstar.sandbox import Sandbox
 from rstar.search import STRATEGIES
-from rstar.search.calls import Completion, Generate, Search, Seeds
+from rstar.search.calls import Search, Seeds
 from rstar.search.explore import explored
 from rstar.search.reward import grade_afterwards
 from rstar.search.setup import set_up
@@ -34,17 +35,6 @@ from rstar.store.manifest import Stage, write_atomic
 from rstar.store.trees import TreeStore, read_trees
 from rstar.text.grammar import Grammar
 from rstar.text.prompts import Prompts
-
-Generator = Path | Callable[[Generate], list[Completion]]
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """Who answers, by role: generators (a checkpoint's folder, or a scripted teacher) and value models."""
-
-    generators: Mapping[str, Generator]
-    values: Mapping[str, Path] = field(default_factory=dict)
-    dtype: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +75,7 @@ async def world(
         sandbox = await stack.enter_async_context(Sandbox(cfg.sandbox))
         grader = await stack.enter_async_context(Grader(cfg.grading.mode, timeout_s=cfg.grading.timeout_s))
         lanes = {"execute": sandbox_lane(sandbox), "verify": verifier(cfg.task, grader, sandbox)}
-        yield lanes | _model_lanes(cfg, models, ledger), sandbox
-
-
-def _model_lanes(cfg: RunConfig, models: Models, ledger: Ledger | None) -> dict[str, Lane]:
-    """A lane for each role that a model or a teacher fills."""
-    lanes = {f"generate:{role}": teacher_lane(who) for role, who in models.generators.items() if callable(who)}
-    engine = cfg.engine
-    options: dict[str, Any] = {"device": engine.device, "dtype": models.dtype, "threads": engine.threads}
-    checkpoints = {role: who for role, who in models.generators.items() if isinstance(who, Path)}
-    if checkpoints or models.values:
-        from rstar.engine import hf  # torch is imported only where a model answers
-
-        for role, path in checkpoints.items():
-            lanes[f"generate:{role}"] = hf.policy_lane(hf.HfPolicy(path, **options), engine.max_batch, ledger)
-        for role, path in models.values.items():
-            lanes[f"score:{role}"] = hf.value_lane(hf.HfValue(path, **options), engine.score_batch, ledger)
-    return lanes
+        yield lanes | await stack.enter_async_context(model_lanes(cfg, models, ledger)), sandbox
 
 
 def search_stage(

@@ -20,8 +20,8 @@ from rstar.engine.driver import Driver
 from rstar.engine.ledger import Ledger
 from rstar.errors import ConfigError, InputError, StageFailed
 from rstar.evaluate.answer import choose
-from rstar.pipeline.evaluate import equality_of, evaluation, first_of_each_level, identity, loaded
-from rstar.pipeline.prepare import paths_of, problems
+from rstar.pipeline.evaluate import equality_of, evaluation, first_of_each_level, loaded
+from rstar.pipeline.prepare import identity, paths_of, problems
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.roles import lanes_of
 from rstar.pipeline.search import Pass, grammar_of, world

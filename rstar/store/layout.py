@@ -78,6 +78,11 @@ class RunPaths:
         return self.folder / "pretrained"
 
     @property
+    def servers(self) -> Path:
+        """Logs of the servers that stages started."""
+        return self.folder / "servers"
+
+    @property
     def report(self) -> Path:
         return self.folder / "report.md"
 

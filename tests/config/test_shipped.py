@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
 RUNS = [path for path in FILES if "name" in (yaml.safe_load(path.read_text(encoding="utf-8")) or {})]
 LAID_OVER = [path for path in FILES if path.parent.name == "models"]
+ENGINES = [path for path in FILES if path.parent.name == "engines"]
 BENCHMARKS = [path for path in FILES if path.parent.name == "benchmarks"]
 PRESETS = [path for path in FILES if path.parent.name == "search"]
 PAPERS = [path for path in FILES if path.name.startswith("paper")]
@@ -60,6 +61,14 @@ def test_a_model_is_laid_over_a_run(path):
     assert cfg.model.path == yaml.safe_load(path.read_text(encoding="utf-8"))["model"]["path"]
 
 
+@pytest.mark.parametrize("path", ENGINES, ids=name)
+def test_an_engine_is_laid_over_a_run_and_changes_only_where_it_runs(path):
+    plain = load(RunConfig, [ROOT / "configs" / "tiny.yaml"])
+    cfg = load(RunConfig, [ROOT / "configs" / "tiny.yaml", path])
+    assert cfg.engine.policy.kind == cfg.engine.ppm.kind == "vllm"
+    assert cfg.model_copy(update={"engine": plain.engine, "model": plain.model}) == plain
+
+
 @pytest.mark.parametrize("path", PRESETS, ids=name)
 def test_a_preset_is_a_search_and_may_stand_in_a_run(path):
     cfg = load(CONFIGS[path.stem], [path])
@@ -80,7 +89,7 @@ def test_every_other_shipped_file_is_included_somewhere():
         for path in FILES
         for other in yaml.safe_load(path.read_text()).get("include", [])
     }
-    others = {path.resolve() for path in (*RUNS, *LAID_OVER, *BENCHMARKS, *COMPARISONS, *PRESETS, *PAPERS)}
+    others = {path.resolve() for path in (*RUNS, *LAID_OVER, *ENGINES, *BENCHMARKS, *COMPARISONS, *PRESETS, *PAPERS)}
     assert {path.resolve() for path in FILES} == others | included
     assert len(RUNS) >= 5
 

@@ -12,9 +12,10 @@ from rstar.data.demonstrator import Borrower, Demonstrator
 from rstar.data.numbers import plain
 from rstar.errors import ConfigError
 from rstar.pipeline.base import base
+from rstar.pipeline.engines import Models
 from rstar.pipeline.prepare import problems
 from rstar.pipeline.progress import silent
-from rstar.pipeline.search import Models, Pass, coverage, grammar_of, search_stage
+from rstar.pipeline.search import Pass, coverage, grammar_of, search_stage
 from rstar.store.manifest import stage
 from rstar.store.trees import read_trees
 from rstar.text.prompts import Prompts

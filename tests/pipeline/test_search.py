@@ -12,8 +12,9 @@ from rstar.config.run import RunConfig
 from rstar.core.problem import Demonstration, Problem
 from rstar.data.demonstrator import Demonstrator
 from rstar.errors import RolloutError, StageFailed
+from rstar.pipeline.engines import Models
 from rstar.pipeline.progress import silent
-from rstar.pipeline.search import Models, Pass, coverage, grammar_of, search_stage, unsolved
+from rstar.pipeline.search import Pass, coverage, grammar_of, search_stage, unsolved
 from rstar.search.calls import Completion, Generate
 from rstar.store import manifest
 from rstar.store.manifest import stage

@@ -15,8 +15,9 @@ from rstar.core.problem import Problem
 from rstar.core.verdict import Verdict
 from rstar.data.jsonl import read_demonstrations, read_problems
 from rstar.evaluate.answer import choose
+from rstar.pipeline.engines import Models
 from rstar.pipeline.progress import silent
-from rstar.pipeline.search import Models, Pass, grammar_of, search_stage
+from rstar.pipeline.search import Pass, grammar_of, search_stage
 from rstar.search.calls import Completion, Generate
 from rstar.store.manifest import stage
 from rstar.store.trees import read_trees

@@ -1,0 +1,114 @@
+"""Where generation and scoring run: in this process, or on vLLM servers."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from rstar.config.base import Config
+
+
+class InProcessConfig(Config):
+    """The model answers in this process, on transformers."""
+
+    kind: Literal["transformers"] = "transformers"
+
+
+class LaunchConfig(Config):
+    """vLLM servers that are started for a stage and stopped behind it, so that training gets the memory."""
+
+    python: Path = Path(".venv-vllm/bin/python")
+    """The interpreter of an environment with vLLM (`make setup-vllm`, or any other)."""
+    replicas: int = Field(1, ge=1)
+    """Servers of the same model; a problem stays on one of them."""
+    tensor_parallel: int = Field(1, ge=1)
+    """GPUs a server spreads the model over."""
+    gpus: tuple[int, ...] = ()
+    """GPUs to use, dealt out to the replicas in this order, `tensor_parallel` each; empty leaves the choice to vLLM."""
+    arguments: dict[str, bool | int | float | str] = {}
+    """Further arguments of the server: `{max-num-seqs: 256, enforce-eager: true}`; false gives `--no-…`."""
+    environment: dict[str, int | str] = {}
+    """Environment variables of the servers; {replica} stands for the replica's number."""
+    start_s: float = Field(900.0, gt=0)
+    """Seconds a server may take until it is healthy."""
+
+    @model_validator(mode="after")
+    def _has_gpus_for_all(self) -> "LaunchConfig":
+        wanted = self.replicas * self.tensor_parallel
+        if self.gpus and len(self.gpus) != wanted:
+            raise ValueError(f"gpus: {len(self.gpus)} are named, and replicas x tensor_parallel are {wanted}")
+        return self
+
+
+class VllmConfig(Config):
+    """The model answers on vLLM servers: running ones (`endpoints`), or ones that a stage starts (`launch`)."""
+
+    kind: Literal["vllm"] = "vllm"
+    endpoints: tuple[str, ...] = ()
+    """Addresses such as `http://gpu-1:8000`. Each must serve the model under its name and fingerprint (`rstar serve`
+    prints the command)."""
+    launch: LaunchConfig | None = None
+    concurrency: int = Field(256, ge=1)
+    """Calls in flight at once, over all servers."""
+    timeout_s: float = Field(600.0, gt=0)
+    """Seconds a single request may take before it is asked again, elsewhere where there is another server."""
+    attempts: int = Field(6, ge=1)
+    """How often a call is asked before its problem fails."""
+    patience_s: float = Field(300.0, gt=0)
+    """Seconds to wait for a server when none is left, before the stage stops."""
+    health_s: float = Field(5.0, gt=0)
+    """Seconds between two looks at a server's health; one that does not answer three of them in a row is left alone
+    (a launched one is started anew)."""
+    hedge_s: float | None = Field(None, gt=0)
+    """Ask a second server too when the first has not answered after so many seconds, and take what comes first."""
+
+    @field_validator("endpoints")
+    @classmethod
+    def _are_addresses(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
+        for one in endpoints:
+            if not one.startswith(("http://", "https://")):
+                raise ValueError(f"{one!r} is not an address (http://HOST:PORT)")
+        if len(set(endpoints)) < len(endpoints):
+            raise ValueError("an address stands there twice")
+        return tuple(one.rstrip("/") for one in endpoints)
+
+    @model_validator(mode="after")
+    def _is_attached_or_managed(self) -> "VllmConfig":
+        if bool(self.endpoints) == (self.launch is not None):
+            raise ValueError("name either `endpoints` that are running, or `launch` to start servers")
+        return self
+
+
+Backend = Annotated[InProcessConfig | VllmConfig, Field(discriminator="kind")]
+
+
+class EngineConfig(Config):
+    """Where models answer. Runtime: nothing here changes what a round is."""
+
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`, or `auto`: of training, and of models in this process."""
+    max_batch: int = Field(64, ge=1)
+    """Calls the policy lane takes at once, in this process."""
+    score_batch: int = Field(64, ge=1)
+    """Calls the value lane takes at once, in this process."""
+    threads: int = Field(1, ge=1)
+    """CPU threads of torch; tiny models are fastest with one."""
+    policy: Backend = InProcessConfig()
+    """Who answers for the policy."""
+    ppm: Backend = InProcessConfig()
+    """Who answers for the PPM."""
+    others: dict[str, Backend] = {}
+    """The same for other roles: further value models, a discriminator, the `explorer`."""
+
+    def of(self, role: str) -> InProcessConfig | VllmConfig:
+        """Who answers for a role; in this process where nothing is said."""
+        own = {"policy": self.policy, "ppm": self.ppm}
+        return own.get(role) or self.others.get(role) or InProcessConfig()
+
+    @field_validator("others")
+    @classmethod
+    def _are_others(cls, others: dict[str, Backend]) -> dict[str, Backend]:
+        for role in ("policy", "ppm"):
+            if role in others:
+                raise ValueError(f"`{role}` has a section of its own")
+        return others

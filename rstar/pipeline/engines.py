@@ -1,0 +1,96 @@
+"""Who answers for a model: a lane over it in this process, or over the vLLM servers that serve it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rstar.config.engine import VllmConfig
+from rstar.config.run import RunConfig
+from rstar.engine.driver import Lane
+from rstar.engine.lanes import teacher_lane
+from rstar.engine.ledger import Ledger
+from rstar.pipeline.prepare import identity, paths_of
+from rstar.search.calls import Completion, Generate
+from rstar.store.layout import CHECKPOINT
+
+Generator = Path | Callable[[Generate], list[Completion]]
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Who answers, by role: generators (a checkpoint's folder, or a scripted teacher) and value models."""
+
+    generators: Mapping[str, Generator]
+    values: Mapping[str, Path] = field(default_factory=dict)
+    dtype: str = "float32"
+
+
+@asynccontextmanager
+async def model_lanes(cfg: RunConfig, models: Models, ledger: Ledger | None) -> AsyncIterator[dict[str, Lane]]:
+    """A lane for each role that a model or a teacher fills. Servers that are started for them end with the block.
+
+    Raises EngineDown where a server does not start, or serves another model.
+    """
+    lanes = {f"generate:{role}": teacher_lane(who) for role, who in models.generators.items() if callable(who)}
+    paths = {f"generate:{role}": who for role, who in models.generators.items() if isinstance(who, Path)}
+    paths |= {f"score:{role}": who for role, who in models.values.items()}
+    async with AsyncExitStack() as stack:
+        served = {name: how for name in paths if isinstance(how := cfg.engine.of(_role(name)), VllmConfig)}
+        opening = [
+            asyncio.create_task(_served(stack, cfg, name, paths[name], how, models.dtype, ledger))
+            for name, how in served.items()
+        ]
+        try:
+            lanes |= dict(zip(served, await asyncio.gather(*opening), strict=True))
+        except BaseException:
+            for task in opening:
+                task.cancel()
+            await asyncio.gather(*opening, return_exceptions=True)
+            raise
+        own = {name: path for name, path in paths.items() if name not in served}
+        lanes |= {name: _in_process(cfg, name, path, models.dtype, ledger) for name, path in own.items()}
+        yield lanes
+
+
+def _role(lane: str) -> str:
+    return lane.partition(":")[2]
+
+
+def _in_process(cfg: RunConfig, lane: str, path: Path, dtype: str, ledger: Ledger | None) -> Lane:
+    from rstar.engine import hf  # torch is imported only where a model answers
+
+    engine = cfg.engine
+    options: dict[str, Any] = {"device": engine.device, "dtype": dtype, "threads": engine.threads}
+    if lane.startswith("generate:"):
+        return hf.policy_lane(hf.HfPolicy(path, **options), engine.max_batch, ledger)
+    return hf.value_lane(hf.HfValue(path, **options), engine.score_batch, ledger)
+
+
+async def _served(
+    stack: AsyncExitStack, cfg: RunConfig, lane: str, path: Path, how: VllmConfig, dtype: str, ledger: Ledger | None
+) -> Lane:
+    from rstar.engine import served
+    from rstar.engine.endpoints import Endpoint, Pool, Served
+    from rstar.engine.servers import launched
+
+    scores = lane.startswith("score:")
+    model = Served(served_name(_role(lane), path), path)
+    device = "cpu" if cfg.engine.device == "cpu" else "cuda"
+    if how.launch is None:
+        endpoints = [Endpoint(url) for url in how.endpoints]
+    else:
+        logs = paths_of(cfg).servers
+        endpoints = list(await stack.enter_async_context(launched(how.launch, model, dtype, scores, logs)))
+    pool = await stack.enter_async_context(Pool(model, endpoints, how).open(all_up=how.launch is not None))
+    if scores:
+        return served.value_lane(served.ServedValue(pool), ledger, device)
+    return served.policy_lane(served.ServedPolicy(pool), ledger, device)
+
+
+def served_name(role: str, path: Path) -> str:
+    """The name a server must serve a checkpoint under: its role and what it is known by. A hub model's is its own."""
+    stage = path.parent if path.name == CHECKPOINT else path
+    return f"{role}-{identity(stage)[:16]}" if path.is_dir() else str(path)
