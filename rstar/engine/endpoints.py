@@ -262,7 +262,7 @@ class Pool:
                         f"{one.url or 'a server that is being started'}: {one.why}" for one in self.endpoints
                     )
                     raise EngineDown(
-                        f"{self.model.name}: no server has answered for {self.how.patience_s:.0f} s ({why}). What is"
+                        f"{self.model.name}: no server has answered for {self.how.patience_s:g} s ({why}). What is"
                         " finished is kept: mend the servers and start again"
                     )
                 with suppress(TimeoutError):

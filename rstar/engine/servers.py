@@ -33,7 +33,7 @@ def command(
     words = [str(how.python), "-m", "vllm.entrypoints.openai.api_server"]
     words += ["--model", str(model.path), "--served-model-name", model.name, "--host", host, "--port", str(port)]
     words += ["--dtype", dtype, "--generation-config", "vllm", "--enable-prefix-caching"]
-    words += ["--shutdown-timeout", str(_GRACE_S)]
+    words += ["--shutdown-timeout", str(_GRACE_S), "--disable-uvicorn-access-log"]
     words += ["--runner", "pooling"] if scores else []
     words += ["--tensor-parallel-size", str(how.tensor_parallel)] if how.tensor_parallel > 1 else []
     for name, value in how.arguments.items():

@@ -1,0 +1,406 @@
+"""Is the engine the only limit? Searches on vLLM servers against a flat batch of the same work, and against lock-step.
+
+    make setup-vllm
+    python benchmarks/engine.py [--problems 128] [--live 64] [--repeats 2] [--models FOLDER]
+
+A policy and a PPM are trained from scratch on made solutions whose steps have about 80 tokens, as those of a 7B model
+do (a minute or two; `--models` keeps them). Three arms share a policy server, and each is run `--repeats` times, in
+turn, from an empty prefix cache:
+
+  async      MCTS over the problems, LIVE of them under way, by the driver
+  flat       every Generate call that the searches made (prompt, seed, samples), all of them at once
+  lock-step  the same searches in groups of LIVE, in which all wait for the slowest before each phase: generate,
+             execute, grade
+
+Reported for each arm: output tokens a second (the best of the repeats), also of the time in which the server's threads
+ran or slept, that is without what neighbours on the same cores took. Then MCTS guided by the PPM, on a server of its
+own: tokens that were encoded (prefilled or written) for each token of the trees. The floor is 1. What a request
+finds in the prefix cache ends with a whole block, so that each sample and each scored sibling costs half a block more:
+1 + 16 / 80 for blocks of 32. `ok` is async / flat >= 0.9, async / lock-step >= 1.5, encoded per tree token <= 1.3. The
+last line is JSON.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import psutil
+
+from rstar.config.engine import LaunchConfig, VllmConfig
+from rstar.config.run import RunConfig
+from rstar.config.search import MctsConfig
+from rstar.core.problem import Problem
+from rstar.core.tree import Tree
+from rstar.engine.driver import Driver, Lane, Ticket, lane_name
+from rstar.engine.endpoints import Pool, Served
+from rstar.engine.served import ServedPolicy, ServedValue, policy_lane, value_lane
+from rstar.engine.servers import launched
+from rstar.errors import RolloutError
+from rstar.evaluate.report import markdown
+from rstar.pipeline.engines import Models, served_name
+from rstar.pipeline.inspect import config
+from rstar.pipeline.round import run_round
+from rstar.pipeline.search import Pass, grammar_of, world
+from rstar.search.calls import Call, Execute, Generate, Score, Search, Together, Verify
+from rstar.store.layout import CHECKPOINT
+from rstar.text.prompts import Prompts
+
+CONFIG = """\
+name: engine
+problems: {kind: files, train: train.jsonl, test: test.jsonl}
+bootstrap: {kind: demonstrations, demonstrations: worked.jsonl, noise: 0.2}
+grammar: {answer: printed}
+model: {kind: tiny, hidden: 128, layers: 3, heads: 4, ffn: 384, context: 1024, dtype: float32,
+  tokenizer: {numbers: whole}}
+search: {rollouts: 3, candidates: 4, max_depth: 6, max_tokens: 160}
+policy: {batch: 16, micro_batch: 16, steps: 120, optimizer: muon, lr: 4.0e-3, schedule: cosine, warmup: 10,
+  max_length: 1024}
+ppm: {batch: 16, micro_batch: 16, steps: 20, optimizer: muon, lr: 1.0e-3, max_length: 1024}
+evaluate: {search: null, max_depth: 6, max_tokens: 160}
+sandbox: {preload: []}
+engine: {threads: 2}
+rounds: [{}]
+"""
+SEARCH = MctsConfig(rollouts=3, candidates=8, max_depth=6, max_tokens=160, temperature=1.0)
+BARS = {"async_over_flat": 0.9, "async_over_lock_step": 1.5, "policy_encoded": 1.3, "ppm_encoded": 1.3}
+
+NAMES = ("Kim", "Tom", "Ada", "Lee", "Mia", "Ben", "Zoe", "Max")
+THINGS = ("apples", "stamps", "coins", "shells", "books", "pens", "cards", "beads")
+PLACES = ("at the market", "in the garden", "on the way home", "after school", "by the river", "from a neighbour")
+WHY = (
+    "so we take the number that we had before this step and change it by as much as the problem says,",
+    "which means that the amount from the last line is right and only this one event has to be added to it,",
+    "and since nothing else happens in this sentence the new amount follows from the old one in one small step,",
+)
+CHECK = (
+    "we keep the result in the same variable, because all later steps start from it, and do not print anything yet",
+    "and we write it down in the same variable so that the next step can go on from there without looking back again",
+)
+
+
+def story(rng: random.Random) -> tuple[str, list[str], int]:
+    """A problem, its steps of about 80 tokens each, its answer."""
+    name, thing = rng.choice(NAMES), rng.choice(THINGS)
+    x = rng.randint(20, 90)
+    told, steps = [f"{name} has {x} {thing}."], []
+    steps.append(
+        f"# Step 1: the problem tells us that {name} has {x} {thing} at the very beginning, {rng.choice(WHY)}"
+        f" and before anything happens there are {x} of them, {rng.choice(CHECK)}\nx = {x}"
+    )
+    for k in range(rng.randint(2, 3)):
+        n, place, more = rng.randint(2, 19), rng.choice(PLACES), rng.random() < 0.5
+        told.append(f"{name} {'gets' if more else 'loses'} {n} {place}.")
+        steps.append(
+            f"# Step {k + 2}: now {name} {'gets' if more else 'loses'} {n} {thing} {place}, {rng.choice(WHY)}"
+            f" and so there are {n} {thing} {'more' if more else 'less'} than before, {rng.choice(CHECK)}"
+            f"\nx = x {'+' if more else '-'} {n}"
+        )
+        x += n if more else -n
+    steps.append(
+        f"# Last step: nothing else happens, so the amount that we have now is the one that the problem asks for,"
+        f" and we only have to print how many {thing} {name} has in the end\nprint(x)"
+    )
+    return f"{' '.join(told)} How many {thing} has {name} now?", steps, x
+
+
+def build(folder: Path) -> RunConfig:
+    """Round 1 of an evolution on such solutions, in this process: a policy and a PPM, as the pipeline leaves them."""
+    rng = random.Random(1)
+    rows = [(f"p{i}", *story(rng)) for i in range(240)]
+    told = [{"id": i, "problem": p, "answer": str(x), "steps": steps} for i, p, steps, x in rows]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, part in (("worked", told[:200]), ("train", told[200:220]), ("test", told[220:224])):
+        text = "".join(json.dumps(row) + "\n" for row in part)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    (folder / "run.yaml").write_text(CONFIG, encoding="utf-8")
+    files = [f"problems.{name}={folder / name}.jsonl" for name in ("train", "test")]
+    files += [f"bootstrap.demonstrations={folder / 'worked.jsonl'}", f"runtime.runs={folder / 'runs'}"]
+    cfg = config([str(folder / "run.yaml"), *files])
+    print("training a policy and a PPM ...", file=sys.stderr, flush=True)
+    run_round(cfg, 1)
+    return cfg
+
+
+@dataclass
+class Arm:
+    """What one arm did: output tokens, seconds, and the seconds that neighbours took from the server's threads."""
+
+    tokens: int
+    seconds: float
+    stolen_s: float
+    cpu_s: float
+
+    @property
+    def rate(self) -> float:
+        return self.tokens / self.seconds
+
+    @property
+    def undisturbed(self) -> float:
+        return self.tokens / (self.seconds - self.stolen_s)
+
+
+class Machine:
+    """A server's process tree, seen by the kernel."""
+
+    def __init__(self, port: int):
+        owner = next(c.pid for c in psutil.net_connections("tcp") if c.laddr.port == port and c.status == "LISTEN")
+        self.process = psutil.Process(owner)
+
+    def read(self) -> dict[int, tuple[float, float]]:
+        """Of each thread: the seconds it ran, and those it was ready and had no processor."""
+        found = {}
+        for one in [self.process, *self.process.children(recursive=True)]:
+            for path in Path(f"/proc/{one.pid}/task").iterdir():
+                with contextlib.suppress(OSError):
+                    ran, ready = (int(word) / 1e9 for word in (path / "schedstat").read_text().split()[:2])
+                    found[int(path.name)] = (ran, ready)
+        return found
+
+
+@asynccontextmanager
+async def served(cfg: RunConfig, role: str, core: int, seqs: int) -> AsyncIterator[Pool]:
+    path = cfg.runtime.runs / cfg.name / "round-1" / role / CHECKPOINT
+    model = Served(served_name(role, path), path.absolute())
+    launch = LaunchConfig(
+        arguments={
+            "max-num-seqs": seqs,
+            "kv-cache-memory-bytes": 1 << 30,
+            "block-size": 32,
+            "enforce-eager": True,
+            "disable-log-stats": False,
+        },
+        environment={
+            "VLLM_CPU_OMP_THREADS_BIND": core,
+            "OMP_NUM_THREADS": 1,
+            "VLLM_ENABLE_V1_MULTIPROCESSING": 0,
+            "VLLM_SERVER_DEV_MODE": 1,
+            "HF_HUB_OFFLINE": 1,
+        },
+    )
+    how = VllmConfig(launch=launch, concurrency=4096, health_s=30.0)
+    async with (
+        launched(launch, model, "float32", role == "ppm", cfg.runtime.runs / "logs") as endpoints,
+        Pool(model, endpoints, how).open(all_up=True) as pool,
+    ):
+        yield pool
+
+
+async def emptied(pool: Pool) -> None:
+    """Forget the prefixes of earlier arms."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        (await client.post(f"{pool.endpoints[0].url}/reset_prefix_cache")).raise_for_status()
+
+
+async def timed(pool: Pool, work: Callable[[], Awaitable[int]]) -> Arm:
+    await emptied(pool)
+    machine = Machine(int(pool.endpoints[0].url.rpartition(":")[2]))
+    before, start = machine.read(), time.monotonic()
+    tokens = await work()
+    seconds = time.monotonic() - start
+    after = machine.read()
+    spent = {tid: tuple(b - a for a, b in zip(before[tid], after[tid], strict=True)) for tid in before.keys() & after}
+    busiest = max(spent.values())
+    return Arm(tokens, seconds, busiest[1], sum(ran for ran, _ in spent.values()))
+
+
+def searches(cfg: RunConfig, problems: Sequence[Problem], how: MctsConfig) -> list[tuple[str, Search[Tree]]]:
+    one = Pass(how, Prompts(grammar_of(cfg)))
+    return [(problem.id, one.search(problem, 7)) for problem in problems]
+
+
+def recorded(lane: Lane, calls: list[Ticket]) -> Lane:
+    inner = lane.worker
+
+    async def worker(tickets: Sequence[Ticket]) -> Any:
+        calls.extend(tickets)
+        return await inner(tickets)
+
+    return replace(lane, worker=worker)
+
+
+async def lock_step(asked: list[tuple[str, Search[Tree]]], lanes: dict[str, Lane], live: int) -> list[Tree]:
+    """Groups of searches that wait for one another before each phase, as public solvers schedule them."""
+    trees: list[Tree] = []
+    for at in range(0, len(asked), live):
+        waiting: dict[str, tuple[Search[Tree], Call | Together]] = {}
+        for key, search in asked[at : at + live]:
+            waiting[key] = (search, next(search))
+        while waiting:
+            for kind in (Execute, Score, Verify, Generate):
+                phase = {key: (s, c) for key, (s, c) in waiting.items() if isinstance(c, kind)}
+                replies = await asyncio.gather(
+                    *(lanes[lane_name(call)].worker([Ticket(key, call)]) for key, (_, call) in phase.items())
+                )
+                for (key, (search, _)), reply in zip(phase.items(), replies, strict=True):
+                    try:
+                        waiting[key] = (search, search.send(reply[0]))
+                    except StopIteration as stop:
+                        trees.append(stop.value)
+                        del waiting[key]
+                    except RolloutError:
+                        del waiting[key]
+    return trees
+
+
+async def throughput(
+    cfg: RunConfig, problems: list[Problem], live: int, seqs: int, repeats: int
+) -> dict[str, list[Arm]]:
+    """The three arms, in turn."""
+    arms: dict[str, list[Arm]] = {"async": [], "flat": [], "lock-step": []}
+    async with served(cfg, "policy", 0, seqs) as pool, world(cfg, Models({}, {})) as (others, sandbox):
+        policy = ServedPolicy(pool)
+        calls: list[Ticket] = []
+        lanes = others | {"generate:policy": recorded(policy_lane(policy), calls)}
+
+        async def released() -> None:
+            for problem in problems:
+                await sandbox.release(problem.id)
+
+        async def by_driver() -> int:
+            calls.clear()
+            before = policy.counters.generated
+            async for outcome in Driver(lanes, live).run(searches(cfg, problems, SEARCH)):
+                assert outcome.error is None, outcome.error
+            return policy.counters.generated - before
+
+        async def at_once() -> int:
+            before = policy.counters.generated
+            made = [(cast(Generate, ticket.call), ticket.key) for ticket in asked]
+            await asyncio.gather(*(policy.answer(call, key, policy.prompt(call)) for call, key in made))
+            return policy.counters.generated - before
+
+        async def together() -> int:
+            before = policy.counters.generated
+            await lock_step(searches(cfg, problems, SEARCH), lanes, live)
+            return policy.counters.generated - before
+
+        for _ in range(repeats):
+            arms["async"].append(await timed(pool, by_driver))
+            asked = list(calls)
+            await released()
+            arms["flat"].append(await timed(pool, at_once))
+            arms["lock-step"].append(await timed(pool, together))
+            await released()
+            for name, runs in arms.items():
+                print(f"{name}: {runs[-1]}", file=sys.stderr, flush=True)
+    return arms
+
+
+async def encoded(cfg: RunConfig, problems: list[Problem], live: int, seqs: int) -> dict[str, dict[str, float]]:
+    """Tokens encoded for each token of the trees, by policy and PPM, in MCTS guided by the PPM."""
+    how = SEARCH.model_copy(update={"annotation": "ppm"})
+    trees: list[Tree] = []
+    async with (
+        served(cfg, "policy", 0, seqs) as pool,
+        served(cfg, "ppm", 1, seqs) as values,
+        world(cfg, Models({}, {})) as (others, _),
+    ):
+        policy = ServedPolicy(pool)
+        lanes = others | {"generate:policy": policy_lane(policy), "score:ppm": value_lane(ServedValue(values))}
+        before = {"policy": await pool.metrics(), "ppm": await values.metrics()}
+        async for outcome in Driver(lanes, live).run(searches(cfg, problems, how)):
+            if outcome.result is not None:
+                trees.append(outcome.result)
+        after = {"policy": await pool.metrics(), "ppm": await values.metrics()}
+        codec = policy.codec
+    prompts = Prompts(grammar_of(cfg))
+    texts = [prompts.policy(tree.problem) for tree in trees]
+    texts += [node.text + (node.observation or "") for tree in trees for node in tree.nodes[1:]]
+    distinct = sum(map(len, codec.encode(texts)))
+    merged = sum(node.tokens * (node.count - 1) for tree in trees for node in tree.nodes[1:])
+    table = {}
+    for role, tokens in (("policy", distinct + merged), ("ppm", distinct)):
+        told = after[role] - before[role]
+        prompt, hits = told["vllm:prompt_tokens_total"], told["vllm:prefix_cache_hits_total"]
+        written = told["vllm:generation_tokens_total"] if role == "policy" else 0
+        table[role] = {
+            "tree_tokens": tokens,
+            "prompt_tokens": prompt,
+            "hit_rate": round(hits / told["vllm:prefix_cache_queries_total"], 3),
+            "prefilled": prompt - hits,
+            "prefilled_per_tree_token": round((prompt - hits) / tokens, 3),
+            "encoded_per_tree_token": round((prompt - hits + written) / tokens, 3),
+        }
+    steps = [node.tokens for tree in trees for node in tree.nodes[1:]]
+    table["policy"]["tokens_per_step"] = round(statistics.mean(steps), 1)
+    return table
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problems", type=int, default=128)
+    parser.add_argument("--live", type=int, default=64, help="problems under way at once")
+    parser.add_argument("--seqs", type=int, default=128, help="sequences in one batch of a server")
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--models", type=Path, help="keep the trained models in this folder, and use those in it")
+    parser.add_argument("--part", choices=["all", "throughput", "encoded"], default="all")
+    args = parser.parse_args()
+    os.environ |= {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+    rng = random.Random(9)
+    problems = []
+    for i in range(args.problems):
+        text, _, answer = story(rng)
+        problems.append(Problem(f"q{i}", text, str(answer)))
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        cfg = build(args.models or Path(temporary))
+        if args.part != "encoded":
+            arms = asyncio.run(throughput(cfg, problems, args.live, args.seqs, args.repeats))
+            best = {name: max(runs, key=lambda arm: arm.rate) for name, runs in arms.items()}
+            free = {name: max(arm.undisturbed for arm in runs) for name, runs in arms.items()}
+            rows = [
+                [
+                    name,
+                    f"{one.tokens:,}",
+                    f"{one.seconds:.1f}",
+                    f"{one.rate:,.0f}",
+                    f"{free[name]:,.0f}",
+                    f"{one.cpu_s:.1f}",
+                ]
+                for name, one in best.items()
+            ]
+            head = [
+                "arm",
+                "output tokens",
+                "seconds",
+                "tokens/s",
+                "tokens/s, neighbours' time left out",
+                "server CPU-s",
+            ]
+            print(markdown(head, rows))
+            for other, name in (("flat", "async_over_flat"), ("lock-step", "async_over_lock_step")):
+                figures[name] = round(best["async"].rate / best[other].rate, 3)
+                figures[f"{name}_undisturbed"] = round(free["async"] / free[other], 3)
+        if args.part != "throughput":
+            table = asyncio.run(encoded(cfg, problems, args.live, args.seqs))
+            names = list(table["ppm"])
+            print(
+                markdown(["", *names], [[role, *(f"{its[name]:,}" for name in names)] for role, its in table.items()])
+            )
+            print(f"tokens per step: {table['policy']['tokens_per_step']}")
+            figures |= {f"{role}_encoded": its["encoded_per_tree_token"] for role, its in table.items()}
+            figures |= {f"{role}_hit_rate": its["hit_rate"] for role, its in table.items()}
+    held = {
+        name: (figures[name] <= bar) if "encoded" in name else (figures[name] >= bar)
+        for name, bar in BARS.items()
+        if name in figures
+    }
+    print(json.dumps({"name": "engine", "ok": all(held.values()), "figures": figures}))
+    return 0 if all(held.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
