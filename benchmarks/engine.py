@@ -45,12 +45,13 @@ from rstar.config.search import MctsConfig
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
 from rstar.engine.driver import Driver, Lane, Ticket, lane_name
-from rstar.engine.endpoints import Pool, Served
+from rstar.engine.endpoints import Pool
 from rstar.engine.served import ServedPolicy, ServedValue, policy_lane, value_lane
 from rstar.engine.servers import launched
 from rstar.errors import RolloutError
 from rstar.evaluate.report import markdown
-from rstar.pipeline.engines import Models, served_name
+from rstar.pipeline import engines
+from rstar.pipeline.engines import Models
 from rstar.pipeline.inspect import config
 from rstar.pipeline.round import run_round
 from rstar.pipeline.search import Pass, grammar_of, world
@@ -172,8 +173,7 @@ class Machine:
 
 @asynccontextmanager
 async def served(cfg: RunConfig, role: str, core: int, seqs: int) -> AsyncIterator[Pool]:
-    path = cfg.runtime.runs / cfg.name / "round-1" / role / CHECKPOINT
-    model = Served(served_name(role, path), path.absolute())
+    model = engines.served(role, (cfg.runtime.runs / cfg.name / "round-1" / role / CHECKPOINT).absolute())
     launch = LaunchConfig(
         arguments={
             "max-num-seqs": seqs,

@@ -176,6 +176,26 @@ def solve(
 
 
 @app.command()
+def serve(
+    config: Sources,
+    number: Number = None,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Of the first model; the others' count up from it.")
+    ] = 8000,
+    json: AsJson = False,
+) -> None:
+    """Print the commands that serve a round's models with vLLM, for runs that attach to such servers."""
+    from rstar.pipeline.use import serving
+
+    told = serving(inspect.config(config), number, port)
+    if json:
+        screen.json_line(told)
+    else:
+        for role, its in told.items():
+            print(f"# {role}: engine.{role}={{kind: vllm, endpoints: ['{its['endpoint']}']}}\n{its['command']}")
+
+
+@app.command()
 def status(run: Run, json: AsJson = False) -> None:
     """Which stages of a run are done, open or not begun."""
     rows = inspect.status(run)

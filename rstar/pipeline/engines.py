@@ -10,8 +10,10 @@ from typing import Any
 from rstar.config.engine import VllmConfig
 from rstar.config.run import RunConfig
 from rstar.engine.driver import Lane
+from rstar.engine.endpoints import Endpoint, Pool, Served
 from rstar.engine.lanes import teacher_lane
 from rstar.engine.ledger import Ledger
+from rstar.engine.servers import launched
 from rstar.pipeline.prepare import identity, paths_of
 from rstar.search.calls import Completion, Generate
 from rstar.store.layout import CHECKPOINT
@@ -38,19 +40,19 @@ async def model_lanes(cfg: RunConfig, models: Models, ledger: Ledger | None) -> 
     paths = {f"generate:{role}": who for role, who in models.generators.items() if isinstance(who, Path)}
     paths |= {f"score:{role}": who for role, who in models.values.items()}
     async with AsyncExitStack() as stack:
-        served = {name: how for name in paths if isinstance(how := cfg.engine.of(_role(name)), VllmConfig)}
+        on_servers = {name: how for name in paths if isinstance(how := cfg.engine.of(_role(name)), VllmConfig)}
         opening = [
-            asyncio.create_task(_served(stack, cfg, name, paths[name], how, models.dtype, ledger))
-            for name, how in served.items()
+            asyncio.create_task(_on_servers(stack, cfg, name, paths[name], how, models.dtype, ledger))
+            for name, how in on_servers.items()
         ]
         try:
-            lanes |= dict(zip(served, await asyncio.gather(*opening), strict=True))
+            lanes |= dict(zip(on_servers, await asyncio.gather(*opening), strict=True))
         except BaseException:
             for task in opening:
                 task.cancel()
             await asyncio.gather(*opening, return_exceptions=True)
             raise
-        own = {name: path for name, path in paths.items() if name not in served}
+        own = {name: path for name, path in paths.items() if name not in on_servers}
         lanes |= {name: _in_process(cfg, name, path, models.dtype, ledger) for name, path in own.items()}
         yield lanes
 
@@ -69,15 +71,13 @@ def _in_process(cfg: RunConfig, lane: str, path: Path, dtype: str, ledger: Ledge
     return hf.value_lane(hf.HfValue(path, **options), engine.score_batch, ledger)
 
 
-async def _served(
+async def _on_servers(
     stack: AsyncExitStack, cfg: RunConfig, lane: str, path: Path, how: VllmConfig, dtype: str, ledger: Ledger | None
 ) -> Lane:
-    from rstar.engine import served
-    from rstar.engine.endpoints import Endpoint, Pool, Served
-    from rstar.engine.servers import launched
+    from rstar.engine import served as lanes  # transformers is imported only where there is a model
 
     scores = lane.startswith("score:")
-    model = Served(served_name(_role(lane), path), path)
+    model = served(_role(lane), path)
     device = "cpu" if cfg.engine.device == "cpu" else "cuda"
     if how.launch is None:
         endpoints = [Endpoint(url) for url in how.endpoints]
@@ -86,11 +86,13 @@ async def _served(
         endpoints = list(await stack.enter_async_context(launched(how.launch, model, dtype, scores, logs)))
     pool = await stack.enter_async_context(Pool(model, endpoints, how).open(all_up=how.launch is not None))
     if scores:
-        return served.value_lane(served.ServedValue(pool), ledger, device)
-    return served.policy_lane(served.ServedPolicy(pool), ledger, device)
+        return lanes.value_lane(lanes.ServedValue(pool), ledger, device)
+    return lanes.policy_lane(lanes.ServedPolicy(pool), ledger, device)
 
 
-def served_name(role: str, path: Path) -> str:
-    """The name a server must serve a checkpoint under: its role and what it is known by. A hub model's is its own."""
+def served(role: str, path: Path) -> Served:
+    """A checkpoint as servers must have it, named by its role and what it is known by; a hub model keeps its name."""
+    if not path.is_dir():
+        return Served(str(path), path)
     stage = path.parent if path.name == CHECKPOINT else path
-    return f"{role}-{identity(stage)[:16]}" if path.is_dir() else str(path)
+    return Served(f"{role}-{identity(stage)[:16]}", path)

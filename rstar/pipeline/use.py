@@ -1,6 +1,8 @@
 """Using a run's models: on other problems, with other searches, or on a single problem."""
 
 import asyncio
+import shlex
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from rstar.config.engine import LaunchConfig, VllmConfig
 from rstar.config.load import load, validate
 from rstar.config.run import RunConfig, merge
 from rstar.config.search import CONFIGS, AnySearch
@@ -18,8 +21,10 @@ from rstar.data import benchmarks
 from rstar.data.sets import posed, typed
 from rstar.engine.driver import Driver
 from rstar.engine.ledger import Ledger
+from rstar.engine.servers import command, environment
 from rstar.errors import ConfigError, InputError, StageFailed
 from rstar.evaluate.answer import choose
+from rstar.pipeline.engines import served
 from rstar.pipeline.evaluate import equality_of, evaluation, first_of_each_level, loaded
 from rstar.pipeline.prepare import identity, paths_of, problems
 from rstar.pipeline.progress import Progress
@@ -28,7 +33,7 @@ from rstar.pipeline.search import Pass, grammar_of, world
 from rstar.pipeline.watch import Listener, watched
 from rstar.store import manifest
 from rstar.store.fingerprint import fingerprint
-from rstar.store.layout import ANSWERS, RoundPaths
+from rstar.store.layout import ANSWERS, CHECKPOINT, RoundPaths
 from rstar.store.manifest import Manifest
 from rstar.text.prompts import Prompts
 
@@ -184,6 +189,29 @@ def models_of(cfg: RunConfig, number: int | None) -> tuple[int, dict[str, Path]]
     else:
         missing = f"round {number} has no trained policy yet"
     raise InputError(f"{paths.folder}: {missing} (see `rstar status {paths.folder}`)")
+
+
+def serving(cfg: RunConfig, number: int | None, port: int) -> dict[str, dict[str, str]]:
+    """How to serve a round's models for runs that attach to them, by role: `name`, `path`, `command`, `endpoint`.
+
+    Ports count up from `port`. Raises InputError when the round has no finished policy.
+    """
+    _, stages = models_of(cfg, number)
+    told = {}
+    for place, (role, stage) in enumerate(stages.items()):
+        how = cfg.engine.of(role)
+        launch = how.launch if isinstance(how, VllmConfig) and how.launch is not None else LaunchConfig()
+        model = served(role, stage / CHECKPOINT)
+        dtype = "float32" if cfg.model.dtype == "float64" else cfg.model.dtype
+        words = command(launch, model, dtype, port + place, scores=role != "policy", host="0.0.0.0")
+        variables = [f"{name}={value}" for name, value in environment(launch, 0).items()]
+        told[role] = {
+            "name": model.name,
+            "path": str(model.path),
+            "command": shlex.join(["env", *variables, *words]),
+            "endpoint": f"http://{socket.gethostname()}:{port + place}",
+        }
+    return told
 
 
 def _finished(folder: Path) -> bool:

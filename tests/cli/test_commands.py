@@ -11,7 +11,20 @@ from rstar import __version__
 from tests.cli.calling import Done, rstar
 from tests.pipeline import tiny
 
-COMMANDS = ("evolve", "round", "evaluate", "compare", "solve", "status", "check", "show", "report", "grade", "exec")
+COMMANDS = (
+    "evolve",
+    "round",
+    "evaluate",
+    "compare",
+    "solve",
+    "serve",
+    "status",
+    "check",
+    "show",
+    "report",
+    "grade",
+    "exec",
+)
 
 
 def refused(done: Done, code: int) -> str:
@@ -126,6 +139,21 @@ def test_status_has_a_row_for_each_stage(run):
     shown = rstar("status", run)
     assert shown.returncode == 0
     assert all(stage in shown.stdout for stage in tiny.STAGES)
+
+
+def test_serve_says_how_a_round_s_models_are_served(run):
+    told = json.loads(rstar("serve", run, "--round", "1", "--port", "9000", "--json").stdout)
+    assert list(told) == ["policy", "ppm"]
+    policy, ppm = told.values()
+    assert policy["name"].startswith("policy-")
+    assert f"--served-model-name {policy['name']} --host 0.0.0.0 --port 9000" in policy["command"]
+    assert policy["path"].endswith("round-1/policy/checkpoint")
+    assert ppm["endpoint"].endswith(":9001")
+    assert "--runner pooling" in ppm["command"]
+    assert "--runner" not in policy["command"]
+    shown = rstar("serve", run).stdout
+    assert policy["name"] not in shown  # round 2's
+    assert shown.count("# p") == 2
 
 
 def test_status_of_an_interrupted_run_says_what_is_open(copy):

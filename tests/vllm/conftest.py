@@ -16,7 +16,7 @@ from rstar.config.engine import LaunchConfig, VllmConfig
 from rstar.config.run import RunConfig
 from rstar.engine.endpoints import Endpoint, Served
 from rstar.engine.servers import launched
-from rstar.pipeline.engines import served_name
+from rstar.pipeline import engines
 from rstar.pipeline.round import run_round
 from rstar.store.layout import CHECKPOINT
 from tests.pipeline import tiny
@@ -72,8 +72,7 @@ def stage(cfg: RunConfig, name: str) -> Path:
 
 
 def served(cfg: RunConfig, role: str) -> Served:
-    path = stage(cfg, role) / CHECKPOINT
-    return Served(served_name(role, path), path)
+    return engines.served(role, stage(cfg, role) / CHECKPOINT)
 
 
 @dataclass(frozen=True)
