@@ -17,7 +17,7 @@ from rstar.errors import ConfigError
 _GRACE_S = 20
 """For a server that is asked to stop."""
 _STARTS = 3
-"""Starts in a row after which a server that does not come up is given up."""
+"""Starts in a row after which a server that was up once, and does not come up again, is given up."""
 _TAIL = 3000
 
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -56,7 +56,7 @@ async def launched(
 ) -> AsyncIterator[Sequence[Endpoint]]:
     """The replicas of a model, being started; each one's log is `logs`/NAME-REPLICA.log. All gone when the block ends.
 
-    A server that dies is started anew, on another port. One that does not come up in time, or three times in a row, is
+    A server that dies is started anew, on another port. One that does not come up, at first or three times in a row, is
     refused, with the end of its log.
     """
     python = how.python if how.python.is_absolute() else Path.cwd() / how.python
@@ -87,10 +87,10 @@ class _Server:
 
     async def run(self) -> None:
         """Start it, again and again, until this is cancelled or it does not come up any more."""
-        failed = 0
-        while failed < _STARTS:
+        failed, left = 0, 1  # what does not start at first has a reason, which is to be seen at once
+        while failed < left:
             why = await self._once()
-            failed = 0 if self.endpoint.known else failed + 1
+            failed, left = (0, _STARTS) if self.endpoint.known else (failed + 1, left)
             self.endpoint.url, self.endpoint.known = "", False
             self.endpoint.lost(why)
         self.endpoint.refuse(

@@ -35,8 +35,8 @@ ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": 0,
     "HF_HUB_OFFLINE": 1,
 }
-SERVABLE = ("model.dtype=float32", "model.heads=1")
-"""Heads of 32: vLLM has no narrower ones on a CPU."""
+SERVABLE = ("model.dtype=float32", "model.heads=1", "ppm.steps=40", "ppm.lr=1e-2")
+"""Heads of 32: vLLM has no narrower ones on a CPU. And a PPM that has opinions."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
