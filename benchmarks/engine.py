@@ -1,23 +1,23 @@
 """Is the engine the only limit? Searches on vLLM servers against a flat batch of the same work, and against lock-step.
 
     make setup-vllm
-    python benchmarks/engine.py [--problems 128] [--live 64] [--repeats 2] [--models FOLDER]
+    python benchmarks/engine.py [--problems 128] [--live 64] [--rollouts 2] [--repeats 2] [--models FOLDER]
 
 A policy and a PPM are trained from scratch on made solutions whose steps have about 80 tokens, as those of a 7B model
-do (a minute or two; `--models` keeps them). Three arms share a policy server, and each is run `--repeats` times, in
-turn, from an empty prefix cache:
+do (a minute or two; `--models` keeps them). They are served on a core each, and the arms run in turn, `--repeats`
+times, each from empty prefix caches:
 
-  async      MCTS over the problems, LIVE of them under way, by the driver
-  flat       every Generate call that the searches made (prompt, seed, samples), all of them at once
+  async      MCTS guided by the PPM over the problems, LIVE of them under way, by the driver
+  flat       every Generate call that those searches made (prompt, seed, samples), all of them at once
   lock-step  the same searches in groups of LIVE, in which all wait for the slowest before each phase: generate,
-             execute, grade
+             execute, score, grade
 
-Reported for each arm: output tokens a second (the best of the repeats), also of the time in which the server's threads
-ran or slept, that is without what neighbours on the same cores took. Then MCTS guided by the PPM, on a server of its
-own: tokens that were encoded (prefilled or written) for each token of the trees. The floor is 1. What a request
-finds in the prefix cache ends with a whole block, so that each sample and each scored sibling costs half a block more:
-1 + 16 / 80 for blocks of 32. `ok` is async / flat >= 0.9, async / lock-step >= 1.5, encoded per tree token <= 1.3. The
-last line is JSON.
+Reported for each arm: the policy's output tokens a second, best of the repeats; "undisturbed" leaves out the time in
+which the server's busiest thread was ready to run and neighbours had its core. For the first async arm: tokens that
+servers encoded (prefilled or written) for each token of the trees. The floor is 1. What a request finds in the prefix
+cache ends with a whole block, so that each sample and each scored sibling costs half a block more: 1 + 16 / 80 for
+blocks of 32. `ok` is async / flat >= 0.9, async / lock-step >= 1.5, encoded per tree token <= 1.3. The last line is
+JSON.
 """
 
 import argparse
@@ -30,8 +30,9 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -44,6 +45,7 @@ from rstar.config.run import RunConfig
 from rstar.config.search import MctsConfig
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
+from rstar.engine.codec import Codec
 from rstar.engine.driver import Driver, Lane, Ticket, lane_name
 from rstar.engine.endpoints import Pool
 from rstar.engine.served import ServedPolicy, ServedValue, policy_lane, value_lane
@@ -64,18 +66,18 @@ name: engine
 problems: {kind: files, train: train.jsonl, test: test.jsonl}
 bootstrap: {kind: demonstrations, demonstrations: worked.jsonl, noise: 0.2}
 grammar: {answer: printed}
-model: {kind: tiny, hidden: 128, layers: 3, heads: 4, ffn: 384, context: 1024, dtype: float32,
+model: {kind: tiny, hidden: 64, layers: 2, heads: 2, ffn: 192, context: 1024, dtype: float32,
   tokenizer: {numbers: whole}}
-search: {rollouts: 3, candidates: 4, max_depth: 6, max_tokens: 160}
-policy: {batch: 16, micro_batch: 16, steps: 120, optimizer: muon, lr: 4.0e-3, schedule: cosine, warmup: 10,
+search: {rollouts: 2, candidates: 3, max_depth: 6, max_tokens: 160}
+policy: {batch: 8, micro_batch: 8, steps: 120, optimizer: muon, lr: 6.0e-3, schedule: cosine, warmup: 10,
   max_length: 1024}
-ppm: {batch: 16, micro_batch: 16, steps: 20, optimizer: muon, lr: 1.0e-3, max_length: 1024}
+ppm: {batch: 8, micro_batch: 8, steps: 10, optimizer: muon, lr: 1.0e-3, max_length: 1024}
 evaluate: {search: null, max_depth: 6, max_tokens: 160}
 sandbox: {preload: []}
 engine: {threads: 2}
 rounds: [{}]
 """
-SEARCH = MctsConfig(rollouts=3, candidates=8, max_depth=6, max_tokens=160, temperature=1.0)
+SEARCH = MctsConfig(rollouts=2, candidates=8, max_depth=6, max_tokens=160, temperature=1.0)
 BARS = {"async_over_flat": 0.9, "async_over_lock_step": 1.5, "policy_encoded": 1.3, "ppm_encoded": 1.3}
 
 NAMES = ("Kim", "Tom", "Ada", "Lee", "Mia", "Ben", "Zoe", "Max")
@@ -120,10 +122,10 @@ def story(rng: random.Random) -> tuple[str, list[str], int]:
 def build(folder: Path) -> RunConfig:
     """Round 1 of an evolution on such solutions, in this process: a policy and a PPM, as the pipeline leaves them."""
     rng = random.Random(1)
-    rows = [(f"p{i}", *story(rng)) for i in range(240)]
+    rows = [(f"p{i}", *story(rng)) for i in range(120)]
     told = [{"id": i, "problem": p, "answer": str(x), "steps": steps} for i, p, steps, x in rows]
     folder.mkdir(parents=True, exist_ok=True)
-    for name, part in (("worked", told[:200]), ("train", told[200:220]), ("test", told[220:224])):
+    for name, part in (("worked", told[:100]), ("train", told[100:116]), ("test", told[116:])):
         text = "".join(json.dumps(row) + "\n" for row in part)
         (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
     (folder / "run.yaml").write_text(CONFIG, encoding="utf-8")
@@ -204,16 +206,15 @@ async def emptied(pool: Pool) -> None:
         (await client.post(f"{pool.endpoints[0].url}/reset_prefix_cache")).raise_for_status()
 
 
-async def timed(pool: Pool, work: Callable[[], Awaitable[int]]) -> Arm:
-    await emptied(pool)
-    machine = Machine(int(pool.endpoints[0].url.rpartition(":")[2]))
-    before, start = machine.read(), time.monotonic()
-    tokens = await work()
+async def timed(policy: ServedPolicy, work: Callable[[], Awaitable[None]]) -> Arm:
+    machine = Machine(int(policy.pool.endpoints[0].url.rpartition(":")[2]))
+    written, before, start = policy.counters.generated, machine.read(), time.monotonic()
+    await work()
     seconds = time.monotonic() - start
     after = machine.read()
     spent = {tid: tuple(b - a for a, b in zip(before[tid], after[tid], strict=True)) for tid in before.keys() & after}
     busiest = max(spent.values())
-    return Arm(tokens, seconds, busiest[1], sum(ran for ran, _ in spent.values()))
+    return Arm(policy.counters.generated - written, seconds, busiest[1], sum(ran for ran, _ in spent.values()))
 
 
 def searches(cfg: RunConfig, problems: Sequence[Problem], how: MctsConfig) -> list[tuple[str, Search[Tree]]]:
@@ -255,87 +256,81 @@ async def lock_step(asked: list[tuple[str, Search[Tree]]], lanes: dict[str, Lane
     return trees
 
 
-async def throughput(
-    cfg: RunConfig, problems: list[Problem], live: int, seqs: int, repeats: int
-) -> dict[str, list[Arm]]:
-    """The three arms, in turn."""
+async def measured(
+    cfg: RunConfig, problems: list[Problem], how: MctsConfig, live: int, seqs: int, repeats: int
+) -> tuple[dict[str, list[Arm]], dict[str, dict[str, float]]]:
+    """The three arms, in turn; and what the first asynchronous one encoded."""
     arms: dict[str, list[Arm]] = {"async": [], "flat": [], "lock-step": []}
-    async with served(cfg, "policy", 0, seqs) as pool, world(cfg, Models({}, {})) as (others, sandbox):
-        policy = ServedPolicy(pool)
+    table: dict[str, dict[str, float]] = {}
+    async with AsyncExitStack() as stack:
+        pools = {"policy": await stack.enter_async_context(served(cfg, "policy", 0, seqs))}
+        lanes, sandbox = await stack.enter_async_context(world(cfg, Models({}, {})))
+        policy = ServedPolicy(pools["policy"])
         calls: list[Ticket] = []
-        lanes = others | {"generate:policy": recorded(policy_lane(policy), calls)}
+        lanes |= {"generate:policy": recorded(policy_lane(policy), calls)}
+        if how.annotation == "ppm":
+            pools["ppm"] = await stack.enter_async_context(served(cfg, "ppm", 1, seqs))
+            lanes |= {"score:ppm": value_lane(ServedValue(pools["ppm"]))}
+        trees: list[Tree] = []
 
-        async def released() -> None:
-            for problem in problems:
-                await sandbox.release(problem.id)
-
-        async def by_driver() -> int:
+        async def by_driver() -> None:
             calls.clear()
-            before = policy.counters.generated
-            async for outcome in Driver(lanes, live).run(searches(cfg, problems, SEARCH)):
-                assert outcome.error is None, outcome.error
-            return policy.counters.generated - before
+            trees.clear()
+            async for outcome in Driver(lanes, live).run(searches(cfg, problems, how)):
+                assert outcome.result is not None, outcome.error
+                trees.append(outcome.result)
 
-        async def at_once() -> int:
-            before = policy.counters.generated
+        async def at_once() -> None:
             made = [(cast(Generate, ticket.call), ticket.key) for ticket in asked]
             await asyncio.gather(*(policy.answer(call, key, policy.prompt(call)) for call, key in made))
-            return policy.counters.generated - before
 
-        async def together() -> int:
-            before = policy.counters.generated
-            await lock_step(searches(cfg, problems, SEARCH), lanes, live)
-            return policy.counters.generated - before
+        async def together() -> None:
+            await lock_step(searches(cfg, problems, how), lanes, live)
+
+        async def arm(name: str, work: Callable[[], Awaitable[None]]) -> None:
+            for pool in pools.values():
+                await emptied(pool)
+            arms[name].append(await timed(policy, work))
+            for problem in problems:
+                await sandbox.release(problem.id)
+            print(f"{name}: {arms[name][-1]}", file=sys.stderr, flush=True)
 
         for _ in range(repeats):
-            arms["async"].append(await timed(pool, by_driver))
+            before = {role: await pool.metrics() for role, pool in pools.items()}
+            await arm("async", by_driver)
             asked = list(calls)
-            await released()
-            arms["flat"].append(await timed(pool, at_once))
-            arms["lock-step"].append(await timed(pool, together))
-            await released()
-            for name, runs in arms.items():
-                print(f"{name}: {runs[-1]}", file=sys.stderr, flush=True)
-    return arms
+            if not table:
+                after = {role: await pool.metrics() for role, pool in pools.items()}
+                spent = {role: after[role] - before[role] for role in pools}
+                table = encoded(Prompts(grammar_of(cfg)), policy.codec, trees, spent)
+            await arm("flat", at_once)
+            await arm("lock-step", together)
+    return arms, table
 
 
-async def encoded(cfg: RunConfig, problems: list[Problem], live: int, seqs: int) -> dict[str, dict[str, float]]:
-    """Tokens encoded for each token of the trees, by policy and PPM, in MCTS guided by the PPM."""
-    how = SEARCH.model_copy(update={"annotation": "ppm"})
-    trees: list[Tree] = []
-    async with (
-        served(cfg, "policy", 0, seqs) as pool,
-        served(cfg, "ppm", 1, seqs) as values,
-        world(cfg, Models({}, {})) as (others, _),
-    ):
-        policy = ServedPolicy(pool)
-        lanes = others | {"generate:policy": policy_lane(policy), "score:ppm": value_lane(ServedValue(values))}
-        before = {"policy": await pool.metrics(), "ppm": await values.metrics()}
-        async for outcome in Driver(lanes, live).run(searches(cfg, problems, how)):
-            if outcome.result is not None:
-                trees.append(outcome.result)
-        after = {"policy": await pool.metrics(), "ppm": await values.metrics()}
-        codec = policy.codec
-    prompts = Prompts(grammar_of(cfg))
+def encoded(
+    prompts: Prompts, codec: Codec, trees: list[Tree], spent: dict[str, Counter[str]]
+) -> dict[str, dict[str, float]]:
+    """Tokens that servers encoded for each token of the trees. The PPM reads a text once, whoever wrote it again."""
     texts = [prompts.policy(tree.problem) for tree in trees]
     texts += [node.text + (node.observation or "") for tree in trees for node in tree.nodes[1:]]
     distinct = sum(map(len, codec.encode(texts)))
-    merged = sum(node.tokens * (node.count - 1) for tree in trees for node in tree.nodes[1:])
+    again = sum(node.tokens * (node.count - 1) for tree in trees for node in tree.nodes[1:])
+    steps = [node.tokens for tree in trees for node in tree.nodes[1:]]
     table = {}
-    for role, tokens in (("policy", distinct + merged), ("ppm", distinct)):
-        told = after[role] - before[role]
-        prompt, hits = told["vllm:prompt_tokens_total"], told["vllm:prefix_cache_hits_total"]
+    for role, told in spent.items():
+        tokens = distinct + again if role == "policy" else distinct
+        read, hits = told["vllm:prompt_tokens_total"], told["vllm:prefix_cache_hits_total"]
         written = told["vllm:generation_tokens_total"] if role == "policy" else 0
         table[role] = {
-            "tree_tokens": tokens,
-            "prompt_tokens": prompt,
-            "hit_rate": round(hits / told["vllm:prefix_cache_queries_total"], 3),
-            "prefilled": prompt - hits,
-            "prefilled_per_tree_token": round((prompt - hits) / tokens, 3),
-            "encoded_per_tree_token": round((prompt - hits + written) / tokens, 3),
+            "tree tokens": tokens,
+            "a step": round(statistics.mean(steps), 1),
+            "read": read,
+            "hit rate": round(hits / told["vllm:prefix_cache_queries_total"], 3),
+            "prefilled": read - hits,
+            "written": written,
+            "encoded per tree token": round((read - hits + written) / tokens, 3),
         }
-    steps = [node.tokens for tree in trees for node in tree.nodes[1:]]
-    table["policy"]["tokens_per_step"] = round(statistics.mean(steps), 1)
     return table
 
 
@@ -343,10 +338,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=128)
     parser.add_argument("--live", type=int, default=64, help="problems under way at once")
+    parser.add_argument("--rollouts", type=int, default=2)
     parser.add_argument("--seqs", type=int, default=128, help="sequences in one batch of a server")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--annotation", choices=["ppm", "terminal"], default="ppm", help="whether a PPM guides")
     parser.add_argument("--models", type=Path, help="keep the trained models in this folder, and use those in it")
-    parser.add_argument("--part", choices=["all", "throughput", "encoded"], default="all")
     args = parser.parse_args()
     os.environ |= {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
     rng = random.Random(9)
@@ -354,50 +350,27 @@ def main() -> int:
     for i in range(args.problems):
         text, _, answer = story(rng)
         problems.append(Problem(f"q{i}", text, str(answer)))
-    figures: dict[str, Any] = {}
+    how = SEARCH.model_copy(update={"rollouts": args.rollouts, "annotation": args.annotation})
     with tempfile.TemporaryDirectory() as temporary:
         cfg = build(args.models or Path(temporary))
-        if args.part != "encoded":
-            arms = asyncio.run(throughput(cfg, problems, args.live, args.seqs, args.repeats))
-            best = {name: max(runs, key=lambda arm: arm.rate) for name, runs in arms.items()}
-            free = {name: max(arm.undisturbed for arm in runs) for name, runs in arms.items()}
-            rows = [
-                [
-                    name,
-                    f"{one.tokens:,}",
-                    f"{one.seconds:.1f}",
-                    f"{one.rate:,.0f}",
-                    f"{free[name]:,.0f}",
-                    f"{one.cpu_s:.1f}",
-                ]
-                for name, one in best.items()
-            ]
-            head = [
-                "arm",
-                "output tokens",
-                "seconds",
-                "tokens/s",
-                "tokens/s, neighbours' time left out",
-                "server CPU-s",
-            ]
-            print(markdown(head, rows))
-            for other, name in (("flat", "async_over_flat"), ("lock-step", "async_over_lock_step")):
-                figures[name] = round(best["async"].rate / best[other].rate, 3)
-                figures[f"{name}_undisturbed"] = round(free["async"] / free[other], 3)
-        if args.part != "throughput":
-            table = asyncio.run(encoded(cfg, problems, args.live, args.seqs))
-            names = list(table["ppm"])
-            print(
-                markdown(["", *names], [[role, *(f"{its[name]:,}" for name in names)] for role, its in table.items()])
-            )
-            print(f"tokens per step: {table['policy']['tokens_per_step']}")
-            figures |= {f"{role}_encoded": its["encoded_per_tree_token"] for role, its in table.items()}
-            figures |= {f"{role}_hit_rate": its["hit_rate"] for role, its in table.items()}
-    held = {
-        name: (figures[name] <= bar) if "encoded" in name else (figures[name] >= bar)
-        for name, bar in BARS.items()
-        if name in figures
-    }
+        arms, table = asyncio.run(measured(cfg, problems, how, args.live, args.seqs, args.repeats))
+    best = {name: max(runs, key=lambda arm: arm.rate) for name, runs in arms.items()}
+    free = {name: max(arm.undisturbed for arm in runs) for name, runs in arms.items()}
+    rows = []
+    for name, one in best.items():
+        row = (f"{one.tokens:,}", f"{one.seconds:.1f}", f"{one.rate:,.0f}", f"{free[name]:,.0f}", f"{one.cpu_s:.1f}")
+        rows.append([name, *row])
+    print(markdown(["arm", "output tokens", "seconds", "tokens/s", "tokens/s undisturbed", "server CPU-s"], rows))
+    head = list(table["policy"])
+    print(markdown(["", *head], [[role, *(f"{its[name]:,}" for name in head)] for role, its in table.items()]))
+    figures: dict[str, Any] = {}
+    for other, name in (("flat", "async_over_flat"), ("lock-step", "async_over_lock_step")):
+        figures[name] = round(best["async"].rate / best[other].rate, 3)
+        figures[f"{name}_undisturbed"] = round(free["async"] / free[other], 3)
+    figures |= {f"{role}_encoded": its["encoded per tree token"] for role, its in table.items()}
+    figures |= {f"{role}_hit_rate": its["hit rate"] for role, its in table.items()}
+    known = {name: bar for name, bar in BARS.items() if name in figures}
+    held = {n: figures[n] <= bar if n.endswith("encoded") else figures[n] >= bar for n, bar in known.items()}
     print(json.dumps({"name": "engine", "ok": all(held.values()), "figures": figures}))
     return 0 if all(held.values()) else 1
 

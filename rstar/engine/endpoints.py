@@ -252,15 +252,15 @@ class Pool:
         launched = starting and any(one.restart for one in self.endpoints)
         deadline = time.monotonic() + self.how.patience_s
         async with self._changed:
-            while not true():
+            while True:
                 refused = [one for one in self.endpoints if one.refused]
                 if len(refused) == len(self.endpoints) or (refused and starting):
                     raise EngineDown("; ".join(str(one.refused) for one in refused))
+                if true():
+                    return
                 left = deadline - time.monotonic()
                 if left <= 0 and not launched:
-                    why = "; ".join(
-                        f"{one.url or 'a server that is being started'}: {one.why}" for one in self.endpoints
-                    )
+                    why = "; ".join(f"{one.url or 'one that is being started'}: {one.why}" for one in self.endpoints)
                     raise EngineDown(
                         f"{self.model.name}: no server has answered for {self.how.patience_s:g} s ({why}). What is"
                         " finished is kept: mend the servers and start again"

@@ -63,8 +63,8 @@ def test_a_model_is_laid_over_a_run(path):
 
 @pytest.mark.parametrize("path", ENGINES, ids=name)
 def test_an_engine_is_laid_over_a_run_and_changes_only_where_it_runs(path):
-    plain = load(RunConfig, [ROOT / "configs" / "tiny.yaml"])
-    cfg = load(RunConfig, [ROOT / "configs" / "tiny.yaml", path])
+    plain = load(RunConfig, [ROOT / "configs" / "tiny.yaml", "model.dtype=float32"])
+    cfg = load(RunConfig, [ROOT / "configs" / "tiny.yaml", path, "model.dtype=float32"])
     assert cfg.engine.policy.kind == cfg.engine.ppm.kind == "vllm"
     assert cfg.model_copy(update={"engine": plain.engine, "model": plain.model}) == plain
 
