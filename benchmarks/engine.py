@@ -77,7 +77,7 @@ sandbox: {preload: []}
 engine: {threads: 2}
 rounds: [{}]
 """
-SEARCH = MctsConfig(rollouts=2, candidates=8, max_depth=6, max_tokens=160, temperature=1.0)
+SEARCH = MctsConfig(rollouts=2, candidates=8, max_depth=6, max_tokens=160, temperature=0.7)
 BARS = {"async_over_flat": 0.9, "async_over_lock_step": 1.5, "policy_encoded": 1.3, "ppm_encoded": 1.3}
 
 NAMES = ("Kim", "Tom", "Ada", "Lee", "Mia", "Ben", "Zoe", "Max")
@@ -182,7 +182,6 @@ async def served(cfg: RunConfig, role: str, core: int, seqs: int) -> AsyncIterat
             "kv-cache-memory-bytes": 1 << 30,
             "block-size": 32,
             "enforce-eager": True,
-            "disable-log-stats": False,
         },
         environment={
             "VLLM_CPU_OMP_THREADS_BIND": core,

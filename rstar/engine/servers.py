@@ -119,19 +119,19 @@ class _Server:
             deadline = time.monotonic() + self.how.start_s
             while not self.endpoint.known and not ended.done():
                 if time.monotonic() > deadline:
-                    return f"not healthy within {self.how.start_s:.0f} s"
+                    return f"not healthy within {self.how.start_s:g} s"
                 await asyncio.wait([ended], timeout=0.2)
-            return f"it ended with exit code {await ended}"
+            await asyncio.wait([ended])
+            return f"it ended with exit code {ended.result()}"
         except asyncio.CancelledError:
             with suppress(OSError):
                 process.stdin.write(b"q")
                 await process.stdin.drain()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(ended), _GRACE_S + 5)
+            await asyncio.wait([ended], timeout=_GRACE_S + 5)
             raise
         finally:
             self._kill()
-            await ended
+            await asyncio.wait([ended])
 
     def _kill(self) -> None:
         """End it at once: it hangs, or is no longer wanted."""

@@ -1,7 +1,14 @@
-"""The command lines and variables that servers are started with, and the settings that say so."""
+"""Servers as processes: what they are started with, and that they come, die, come again, and stop."""
 
+import asyncio
+import os
 import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -9,9 +16,9 @@ import yaml
 from rstar.config.engine import EngineConfig, LaunchConfig, VllmConfig
 from rstar.config.load import load
 from rstar.config.run import RunConfig
-from rstar.engine.endpoints import Served
-from rstar.engine.servers import command, environment
-from rstar.errors import ConfigError
+from rstar.engine.endpoints import Pool, Served
+from rstar.engine.servers import command, environment, launched
+from rstar.errors import ConfigError, EngineDown
 
 ROOT = Path(__file__).parents[2]
 MODEL = Served("policy-0123", Path("runs/x/checkpoint"))
@@ -84,3 +91,77 @@ def test_the_compose_file_starts_servers_as_runs_do():
             assert f"{flag} " in services[role]["command"], flag
     for path in re.findall(r"docker/[\w.-]+", " ".join((ROOT / "docs" / "engines.md").read_text().split())):
         assert (ROOT / path.rstrip(".")).exists(), path
+
+
+@pytest.fixture
+def python(tmp_path) -> Path:
+    """An interpreter that has the stand-in in the place of vLLM's server; what vLLM does is tested with vLLM."""
+    path = tmp_path / "python"
+    path.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {Path(__file__).with_name("stand_in.py")} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+@asynccontextmanager
+async def running(python: Path, logs: Path, **changes: Any) -> AsyncIterator[tuple[Pool, Callable[[str], Any]]]:
+    """A pool over launched stand-ins, and a function that asks it for a problem: it gives the answerer's pid."""
+    launch = LaunchConfig(python=python, **changes)
+    how = VllmConfig(launch=launch, health_s=0.5, patience_s=20.0)
+    async with (
+        launched(launch, MODEL, "float32", False, logs) as endpoints,
+        Pool(MODEL, endpoints, how).open(all_up=True) as pool,
+    ):
+        yield pool, lambda key: pool.ask("/x", {}, key, lambda told: told["pid"])
+
+
+def test_replicas_start_are_killed_start_again_and_stop_in_order(python, tmp_path):
+    async def test():
+        async with running(python, tmp_path / "logs", replicas=2) as (pool, ask):
+            first = {await ask("a"), await ask("b")}
+            assert len(first) == 2
+            for round in range(3):
+                os.kill(await ask("a"), signal.SIGKILL)
+                later = await asyncio.gather(*(ask(f"{round}-{i}") for i in range(8)))
+                assert len(set(later)) <= 2
+            hung = await ask("a")
+            os.kill(hung, signal.SIGSTOP)
+            assert await ask("a") != hung
+            while not all(one.up for one in pool.endpoints):
+                await asyncio.sleep(0.1)
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+    logs = [path.read_text() for path in sorted((tmp_path / "logs").glob("policy-0123-*.log"))]
+    assert len(logs) == 2
+    assert all(log.rstrip().endswith("stopped in order") for log in logs)
+    assert sum(log.count("\n$ ") for log in logs) >= 5
+
+
+def test_one_that_does_not_start_is_told_by_the_end_of_its_log(python, tmp_path):
+    async def test():
+        async with running(python, tmp_path, arguments={"no-such-argument": True}):
+            pass
+
+    with pytest.raises(EngineDown, match=r"(?s)does not start \(it ended with exit code 1\).*unrecognized arguments"):
+        asyncio.run(test())
+
+
+def test_one_that_is_never_healthy_is_given_up(tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 60\n")
+    python.chmod(0o755)
+
+    async def test():
+        async with running(python, tmp_path, start_s=0.5):
+            pass
+
+    with pytest.raises(EngineDown, match=r"not healthy within 0\.5 s"):
+        asyncio.run(test())
+
+
+def test_without_an_interpreter_one_line_says_how_to_make_one(tmp_path):
+    async def test():
+        async with running(tmp_path / "nowhere", tmp_path):
+            pass
+
+    with pytest.raises(ConfigError, match="make setup-vllm"):
+        asyncio.run(test())

@@ -145,7 +145,7 @@ def test_an_evolution_on_servers_and_nothing_is_left_when_it_is_killed(tmp_path)
     )
     last = inspect.summaries(run)[-1]
     assert last["coverage"]["solved"] > 0
-    assert last["policy"]["accuracy"]["hits"] > 0
+    assert last["policy"]["accuracy"]["right"] > 0
     assert not servers_of(psutil.Process())
 
 
@@ -155,13 +155,14 @@ def healthy(process: psutil.Process) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_twenty_servers_killed_during_a_run_with_two_replicas(tmp_path):
     """`kill -9` of a server, twenty times: the run is finished, every tree is there once, `rstar check` agrees."""
     tiny.prepare(tmp_path)
-    more = [tiny.problem(f"m{i}", 10 + i % 25, 2 + i % 7, 1 + i % 4) for i in range(300)]
+    more = [tiny.problem(f"m{i}", 10 + i % 25, 2 + i % 7, 1 + i % 4) for i in range(400)]
     tiny.write(tmp_path / "train.jsonl", more)
     policy = {**ENGINE, "attempts": 30, "launch": {**LAUNCH, "replicas": 2}}
-    words = ("evolve", "run.yaml", engines(tmp_path, policy=policy), *SERVABLE, "runtime.max_live=1")
+    words = ("evolve", "run.yaml", engines(tmp_path, policy=policy), *SERVABLE, "runtime.max_live=4")
     running = started(tmp_path, *words)
     rng, killed = random.Random(4), []
     try:
@@ -181,7 +182,7 @@ def test_twenty_servers_killed_during_a_run_with_two_replicas(tmp_path):
     run = tmp_path / "runs" / "tiny"
     stages, unfinished, wrong = inspect.check(run)
     assert (stages, unfinished, wrong) == (len(tiny.STAGES), [], [])
-    for stage, count in {"round-2/search": 300, "round-2/eval/policy": len(tiny.HELD_OUT)}.items():
+    for stage, count in {"round-2/search": 400, "round-2/eval/policy": len(tiny.HELD_OUT)}.items():
         first = [
             line for part, rows in tiny.tree_lines(run / stage).items() if part.startswith("pass-0") for line in rows
         ]
