@@ -182,6 +182,7 @@ async def served(cfg: RunConfig, role: str, core: int, seqs: int) -> AsyncIterat
             "kv-cache-memory-bytes": 1 << 30,
             "block-size": 32,
             "enforce-eager": True,
+            "enable-chunked-prefill": False,
         },
         environment={
             "VLLM_CPU_OMP_THREADS_BIND": core,

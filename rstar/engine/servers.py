@@ -16,8 +16,8 @@ from rstar.errors import ConfigError
 
 _GRACE_S = 20
 """For a server that is asked to stop."""
-_STARTS = 3
-"""Starts in a row after which a server that was up once, and does not come up again, is given up."""
+_PAUSE_S = 30.0
+"""Longest pause before a server that failed to come up again is started once more."""
 _TAIL = 3000
 
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -56,8 +56,8 @@ async def launched(
 ) -> AsyncIterator[Sequence[Endpoint]]:
     """The replicas of a model, being started; each one's log is `logs`/NAME-REPLICA.log. All gone when the block ends.
 
-    A server that dies is started anew, on another port. One that does not come up, at first or three times in a row, is
-    refused, with the end of its log.
+    A server that dies is started anew, on another port. One that does not come up at first is refused, with the end of
+    its log.
     """
     python = how.python if how.python.is_absolute() else Path.cwd() / how.python
     if not os.access(python, os.X_OK):
@@ -86,13 +86,16 @@ class _Server:
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
-        """Start it, again and again, until this is cancelled or it does not come up any more."""
-        failed, left = 0, 1  # what does not start at first has a reason, which is to be seen at once
-        while failed < left:
+        """Start it, and anew when it has ended, until this is cancelled. What does not start at first is refused."""
+        served, failed = False, 0
+        while True:
             why = await self._once()
-            failed, left = (0, _STARTS) if self.endpoint.known else (failed + 1, left)
+            served, failed = served or self.endpoint.known, 0 if self.endpoint.known else failed + 1
             self.endpoint.url, self.endpoint.known = "", False
             self.endpoint.lost(why)
+            if not served:
+                break  # it has a reason, which is to be seen at once
+            await asyncio.sleep(min(_PAUSE_S, 2.0**failed - 1))
         self.endpoint.refuse(
             f"{self.model.name}: a server does not start ({why}); the end of {self.log}:\n{self._tail()}"
         )

@@ -28,6 +28,7 @@ ARGUMENTS = {
     "kv-cache-memory-bytes": 1 << 25,
     "block-size": 32,
     "enforce-eager": True,
+    "enable-chunked-prefill": False,
 }
 ENVIRONMENT = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
