@@ -161,9 +161,9 @@ def test_twenty_servers_killed_during_a_run_with_two_replicas(cfg):
 
 
 def killed(folder: Path, times: int) -> int:
-    """Evaluate round 1's models of the run in a folder on 400 problems, `kill -9` its servers on the way: all is
+    """Evaluate round 1's models of the run in a folder on 150 problems, `kill -9` its servers on the way: all is
     searched, every tree is there once, `rstar check` agrees. How many were killed."""
-    more = [tiny.problem(f"m{i}", 10 + i % 25, 2 + i % 7, 1 + i % 4) for i in range(400)]
+    more = [tiny.problem(f"m{i}", 10 + i % 25, 2 + i % 7, 1 + i % 4) for i in range(150)]
     tiny.write(folder / "more.jsonl", more)
     policy = {**ENGINE, "attempts": 30, "launch": {**LAUNCH, "replicas": 2}}
     how = ("--round", "1", "--problems", "more.jsonl", "--search", "mcts", "--set", "rollouts=4")
