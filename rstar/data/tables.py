@@ -44,8 +44,10 @@ def hub_rows(where: Path, hub: str, part: str | None, split: str, revision: str)
     except ImportError as error:
         raise InputError(f"{where}: the hub needs the package `datasets`: pip install 'rstar[train]'") from error
     datasets.disable_progress_bars()
+    # Under a revision a folder would be known by it, and its first content served from the cache ever after.
+    pinned = None if Path(hub).is_dir() else revision
     try:
-        rows = datasets.load_dataset(hub, part, split=split, revision=revision)
+        rows = datasets.load_dataset(hub, part, split=split, revision=pinned)
     except Exception as error:  # datasets raises its own, the hub's, the file system's and the parsers' errors
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(

@@ -1,6 +1,7 @@
 """What a run starts from: its problems, written down."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,13 @@ def searched(cfg: RunConfig, number: int) -> list[Problem]:
     """The problems that round `number` searches."""
     made, _ = problems(cfg)
     return [demonstration.problem for demonstration in made.bootstrap] if number == 1 else made.train
+
+
+def searched_ids(cfg: RunConfig, number: int) -> tuple[Iterator[str], int]:
+    """The ids of the problems that round `number` searches, in their order and one at a time, and how many."""
+    folder = paths_of(cfg).problems
+    name = "bootstrap" if number == 1 else "train"
+    return (row["id"] for _, row in objects(folder / f"{name}.jsonl")), int(required(folder).metrics[name])
 
 
 def task_recipe(cfg: RunConfig) -> dict[str, Any]:

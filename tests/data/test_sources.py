@@ -105,8 +105,9 @@ def test_a_solution_that_ends_in_no_answer_gives_no_reference(tmp_path):
     ]
 
 
-def test_a_data_set_of_the_hub_s_form_is_read_by_datasets(tmp_path):
-    pytest.importorskip("datasets")
+def test_a_data_set_of_the_hub_s_form_is_read_by_datasets(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     for part, texts in (("easy", "ab"), ("hard", "c")):
         (tmp_path / "set" / part).mkdir(parents=True)
         table = pa.table({"q": [f"Q{t}" for t in texts], "a": [f"so\n#### {i}" for i, _ in enumerate(texts)]})
