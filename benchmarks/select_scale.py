@@ -46,7 +46,7 @@ from rstar.text.prompts import Prompts
 TREES, MADE, PAPER, WARM = 100_000, 300, 747_000, 50
 BAR, BAR_GB, BAR_DRIFT = 2_000.0, 1.5, 0.1
 SEARCH = MctsConfig(rollouts=16, candidates=8)
-WORLD = ScriptedWorld(1, branching=8)
+WORLD = ScriptedWorld(1, branching=8, ending=0.4)
 TEXT = (
     "A shop had {i} crates of apples, sold a third of them and bought twice as many again. Half of what it had then was"
     " given to a school, and of the rest a tenth was spoilt. How many crates were left?"

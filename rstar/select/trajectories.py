@@ -3,9 +3,9 @@
 import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
+from typing import NamedTuple
 
 from rstar.core.trajectory import Trajectory
 from rstar.core.tree import ANSWERED, ROOT, Tree
@@ -24,33 +24,38 @@ def trajectories(tree: Tree) -> list[Trajectory]:
     return [Trajectory.of(tree, leaf) for leaf in tree.leaves() if tree.nodes[leaf].terminal is ANSWERED]
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """An answered leaf with the mean and the least Q-value of its path: all that ranking needs, without the text."""
+class End(NamedTuple):
+    """An answered leaf with what ranking and counting need, and no text. (A tuple: there are dozens a tree.)"""
 
     tree: Tree
     leaf: int
     mean_q: float
     min_q: float
+    text: int
+    """A number for the trajectory's text: equal texts of one problem have one number, in all of its trees."""
 
 
 def ends(trees: Sequence[Tree]) -> list[End]:
-    """Every answered leaf in order of birth."""
+    """Every answered leaf of one problem's trees in order of birth."""
     found = []
+    seen: dict[tuple[int, str], int] = {}
     for tree in trees:
         nodes = tree.nodes
-        total, least = {ROOT: 0.0}, {ROOT: math.inf}
+        known = {ROOT: (0.0, math.inf, 0)}
         for leaf in [at for at, node in enumerate(nodes) if node.terminal is ANSWERED]:
             above, at = [], leaf
-            while at not in total:
+            while at not in known:
                 above.append(at)
                 at = nodes[at].parent
+            total, least, text = known[at]
             for at in reversed(above):
                 node = nodes[at]
                 q = node.value_sum / node.visits if node.visits else 0.0
-                total[at] = total[node.parent] + q
-                least[at] = min(least[node.parent], q)
-            found.append(End(tree, leaf, total[leaf] / nodes[leaf].depth, least[leaf]))
+                total, least = total + q, q if q < least else least
+                said = node.text + node.observation if node.observation else node.text
+                text = seen.setdefault((text, said), len(seen) + 1)
+                known[at] = total, least, text
+            found.append(End(tree, leaf, total / nodes[leaf].depth, least, text))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from rstar.answers.normal import normal_form
 from rstar.core.problem import Problem
 from rstar.core.trajectory import Trajectory
-from rstar.core.tree import ROOT, Tree
+from rstar.core.tree import Tree
 from rstar.select.trajectories import Difficulty, End
 
 MOST_GROUPS = 200
@@ -57,29 +57,22 @@ class Ends:
 
     @classmethod
     def of(cls, trees: Sequence[Tree], answered: Sequence[End]) -> "Ends":
-        """From the trees and their `ends`. Trajectories are told apart by their texts, step by step."""
+        """From the trees and their `ends`."""
         correct = wrong = sampled = 0
         rules: Counter[str | None] = Counter()
         answers: Counter[str] = Counter()
-        seen: dict[tuple[int, str], int] = {}
         texts: set[int] = set()
-        for tree in trees:
-            steps = {ROOT: 0}
-            for end in answered:
-                if end.tree is not tree:
-                    continue
-                node = tree.nodes[end.leaf]
-                sampled += node.count
-                if node.correct:
-                    correct += 1
-                    rules[node.rule] += 1
-                elif node.wrong:
-                    wrong += 1
-                text = _step_of(tree, end.leaf, steps, seen)
-                if text not in texts:
-                    texts.add(text)
-                    if node.wrong and node.answer:
-                        answers[node.answer] += 1
+        for end in answered:
+            node = end.tree.nodes[end.leaf]
+            sampled += node.count
+            if node.correct:
+                correct += 1
+                rules[node.rule] += 1
+            elif node.wrong:
+                wrong += 1
+                if node.answer and end.text not in texts:
+                    answers[node.answer] += 1
+            texts.add(end.text)
         terminals = sum([node.terminal is not None for tree in trees for node in tree.nodes])
         return cls(terminals, len(answered), correct, wrong, sampled, sampled - len(texts), rules, answers)
 
@@ -95,17 +88,6 @@ class Ends:
             return None
         written = next(answer for answer in self.answers if _form(answer) == form)
         return Suspect(problem, written, count, self.correct, self.answered)
-
-
-def _step_of(tree: Tree, at: int, steps: dict[int, int], seen: dict[tuple[int, str], int]) -> int:
-    """A number for the text from the root down to a node: equal texts have one number, in all trees of a problem."""
-    known = steps.get(at)
-    if known is None:
-        node = tree.nodes[at]
-        before = _step_of(tree, node.parent, steps, seen)
-        said = node.text + node.observation if node.observation else node.text
-        known = steps[at] = seen.setdefault((before, said), len(seen) + 1)
-    return known
 
 
 @lru_cache(1 << 14)
