@@ -58,3 +58,86 @@ def _overlaps(report: dict[str, Any]) -> None:
     ]
     header = ["benchmark", "its problems", "training problems that overlap", *(f"hits by {rule}" for rule in rules)]
     screen.table(header, body)
+
+
+def train(
+    file: Annotated[Path, typer.Argument(help="JSON list or lines of {query, response}, or of {prompt, pos, neg}.")],
+    config: Annotated[
+        list[str] | None, typer.Argument(help="Config files, and overrides KEY.KEY=VALUE.", metavar="[CONFIG...]")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint, log and manifest.")] = Path("trained"),
+    start: Annotated[Path | None, typer.Option(help="Checkpoint folder to start from; else `model` is made.")] = None,
+    quiet: Quiet = False,
+    json: AsJson = False,
+) -> None:
+    """Train a policy or a PPM from one file in the form of the released rStar-Math data, and nothing else."""
+    from rstar.config.load import load
+    from rstar.config.train import FileTrainConfig
+    from rstar.pipeline.train_file import train_file
+
+    cfg = load(FileTrainConfig, config or [])
+    with screen.progress(quiet) as progress:
+        found = train_file(cfg, file, out, start, progress)
+    if json:
+        screen.json_line(found.metrics)
+    else:
+        screen.table(["what", "value"], [[name, str(value)] for name, value in found.metrics.items()], str(out))
+
+
+def export(
+    source: Annotated[Path, typer.Argument(help="The folder of a run, or a file that `rstar data build` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; it must not exist.")],
+    number: Annotated[int | None, typer.Option("--round", "-n", min=1, help="Which round's data; the last.")] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="parquet, or rstar: the JSON files of the released data.")
+    ] = "parquet",
+    licence: Annotated[str, typer.Option(help="Licence in the card, as the hub spells it.")] = "other",
+    json: AsJson = False,
+) -> None:
+    """A data set folder that a hub takes as it is: the data, and a card with counts, recipe, licence, fingerprints."""
+    from typing import cast, get_args
+
+    from rstar.errors import InputError
+    from rstar.pipeline.export import Form
+    from rstar.pipeline.export import export as run
+
+    if form not in get_args(Form):
+        raise InputError(f"--format: {form!r} is not one of {', '.join(get_args(Form))}")
+    facts = run(source, out, number, cast(Form, form), licence)
+    if json:
+        screen.json_line(facts)
+    else:
+        screen.table(["part", "rows"], [[name, f"{rows:,}"] for name, rows in facts["files"].items()], str(out))
+
+
+@app.command()
+def trust(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN")],
+    number: Annotated[int, typer.Option("--round", "-n", min=1, help="Which round.")] = 1,
+    json: AsJson = False,
+) -> None:
+    """The data-trust report of a round: the funnel, coverage, difficulty, which rule accepted answers, suspects."""
+    import orjson
+
+    from rstar.pipeline.prepare import required
+    from rstar.store.layout import SUSPECTS, TRUST, RunPaths
+
+    folder = RunPaths(run).round(number).select
+    required(folder)
+    told = orjson.loads((folder / TRUST).read_bytes())
+    if json:
+        screen.json_line(told)
+        return
+    more = told.pop("trust", {})
+    screen.table(["count", ""], [[name, f"{count:,}"] for name, count in told.items()], f"{run}, round {number}")
+    for name, groups in more.get("coverage", {}).items():
+        body = [
+            [key, f"{its['problems']:,}", f"{100 * its['solved'] / its['problems']:.1f}"] for key, its in groups.items()
+        ]
+        screen.table([name, "problems", "solved %"], body)
+    for name in ("steps", "characters"):
+        if more.get(name):
+            screen.table([name, "solutions"], [[key, f"{count:,}"] for key, count in more[name].items()])
+    if more:
+        screen.out.print(f"duplicate trajectories: {100 * more['duplicate_share']:.1f} %", highlight=False)
+    screen.out.print(f"suspects for a wrong reference: {folder / SUSPECTS}", markup=False, highlight=False)
