@@ -142,6 +142,7 @@ def compare(
 
 app.command("paper", help=HELP)(paper)
 app.add_typer(data.app)
+app.command()(data.augment)
 app.command()(data.train)
 app.command()(data.export)
 

@@ -141,3 +141,49 @@ def trust(
     if more:
         screen.out.print(f"duplicate trajectories: {100 * more['duplicate_share']:.1f} %", highlight=False)
     screen.out.print(f"suspects for a wrong reference: {folder / SUSPECTS}", markup=False, highlight=False)
+
+
+def augment(
+    config: Config,
+    out: Annotated[Path, typer.Option(help="Folder of the stage; the same command goes on where it stopped.")],
+    quiet: Quiet = False,
+    json: AsJson = False,
+) -> None:
+    """Make new questions out of given ones (MetaMath, MuggleMath, seeds), and keep those on whose answer enough
+    solutions agree."""
+    from rstar.config.augment import QuestionsConfig
+    from rstar.config.load import load
+    from rstar.pipeline.augment import augment as run
+
+    with screen.progress(quiet) as progress:
+        found = run(load(QuestionsConfig, config), out, progress)
+    if json:
+        screen.json_line(found.metrics)
+        return
+    body = [
+        [name, str(its["asked"]), str(its["kept"]), "; ".join(f"{why}: {n}" for why, n in its["reasons"].items())]
+        for name, its in found.metrics["methods"].items()
+    ]
+    screen.table(["method", "asked", "kept", "not kept"], body, str(out))
+
+
+@app.command()
+def diversity(
+    new: Annotated[Path, typer.Argument(help="JSONL of new problems.")],
+    base: Annotated[Path, typer.Argument(help="JSONL of the problems they are compared with.")],
+    model: Annotated[str, typer.Option(help="Folder or hub name of a sentence-embedding model (transformers).")],
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")] = "auto",
+    json: AsJson = False,
+) -> None:
+    """MetaMath's diversity gain: how far new problems are from the nearest given one, on average."""
+    from rstar.data.diversity import gain
+    from rstar.data.jsonl import read_problems
+    from rstar.engine.embed import Embedder
+
+    texts = [[problem.text for problem in read_problems(path)] for path in (new, base)]
+    embedder = Embedder(model, device)
+    value = gain(*(embedder(each) for each in texts))
+    if json:
+        screen.json_line({"d_gain": value, "new": len(texts[0]), "base": len(texts[1]), "model": model})
+    else:
+        screen.out.print(f"d_gain = {value:.4f} ({len(texts[0]):,} new, {len(texts[1]):,} given)", highlight=False)

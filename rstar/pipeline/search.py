@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from rstar.answers.grader import Grader
-from rstar.config.run import RunConfig
+from rstar.config.models import EngineConfig
+from rstar.config.run import GradingConfig, RunConfig
 from rstar.config.search import AnySearch
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
@@ -23,7 +24,7 @@ from rstar.engine.ledger import Ledger
 from rstar.engine.verifiers import verifier
 from rstar.errors import StageFailed
 from rstar.pipeline.progress import Progress
-from rstar.sandbox import Sandbox
+from rstar.sandbox import Sandbox, SandboxConfig
 from rstar.search import STRATEGIES
 from rstar.search.calls import Completion, Generate, Search, Seeds
 from rstar.search.explore import explored
@@ -32,7 +33,7 @@ from rstar.search.setup import set_up
 from rstar.store.layout import FAILURES, TREES
 from rstar.store.manifest import Stage, write_atomic
 from rstar.store.trees import TreeStore, read_trees
-from rstar.text.grammar import Grammar
+from rstar.text.grammar import Grammar, Task
 from rstar.text.prompts import Prompts
 
 Generator = Path | Callable[[Generate], list[Completion]]
@@ -73,9 +74,22 @@ def grammar_of(cfg: RunConfig) -> Grammar:
     return Grammar(cfg.grammar.observe, cfg.grammar.answer, cfg.task)
 
 
+class Surroundings(Protocol):
+    """What of a config decides where searches run, besides the models."""
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def sandbox(self) -> SandboxConfig: ...
+    @property
+    def grading(self) -> GradingConfig: ...
+    @property
+    def engine(self) -> EngineConfig: ...
+
+
 @asynccontextmanager
 async def world(
-    cfg: RunConfig, models: Models, ledger: Ledger | None = None
+    cfg: Surroundings, models: Models, ledger: Ledger | None = None
 ) -> AsyncIterator[tuple[dict[str, Lane], Sandbox]]:
     """Every lane a search can ask, and the sandbox behind one of them; all gone when the block ends.
 
@@ -88,7 +102,7 @@ async def world(
         yield lanes | _model_lanes(cfg, models, ledger), sandbox
 
 
-def _model_lanes(cfg: RunConfig, models: Models, ledger: Ledger | None) -> dict[str, Lane]:
+def _model_lanes(cfg: Surroundings, models: Models, ledger: Ledger | None) -> dict[str, Lane]:
     """A lane for each role that a model or a teacher fills."""
     lanes = {f"generate:{role}": teacher_lane(who) for role, who in models.generators.items() if callable(who)}
     engine = cfg.engine
@@ -155,7 +169,7 @@ async def _search_stage(
 ) -> dict[str, int | None]:
     ledger = Ledger()
     files: dict[str, int | None] = {}
-    failures = _Failures(it.folder / FAILURES)
+    failures = Failures(it.folder / FAILURES)
     async with AsyncExitStack() as stack:
         alive: tuple[dict[str, Lane], Sandbox] | None = None
         for one in passes:
@@ -227,7 +241,7 @@ def coverage(trees: Iterator[Tree]) -> dict[str, Any]:
     }
 
 
-class _Failures:
+class Failures:
     """The failed searches of a stage, as JSON lines: problem, attempt, boundary, error, times it failed."""
 
     def __init__(self, path: Path):

@@ -90,7 +90,7 @@ class TreeStore:
                 source.unlink(missing_ok=True)  # killed between the rename and the removal
                 self._reopen_if_owed(part)
             if source.exists():
-                _drop_torn_line(source)
+                drop_torn_line(source)
             path = sealed if sealed.exists() else source
             if path.exists():
                 found = [_identity(path, number, line) for number, line in enumerate(lines(path), start=1)]
@@ -172,7 +172,7 @@ def _identity(path: Path, number: int, line: bytes) -> str:
         raise Damaged(f"{path}, line {number}: not a tree ({error}); remove that line and start again") from error
 
 
-def _drop_torn_line(path: Path) -> None:
+def drop_torn_line(path: Path) -> None:
     """Cut the file behind its last complete line."""
     with path.open("rb+") as file:
         size = file.seek(0, os.SEEK_END)
