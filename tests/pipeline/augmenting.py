@@ -1,6 +1,6 @@
 """Augmentation by a policy that knows sums of three numbers: `python -m tests.pipeline.augmenting FOLDER [DELAY_S]`.
 
-It writes questions and solves them, reading no more than the prompt; a third of its solutions is wrong by one. The
+It writes questions and solves them, reading no more than the prompt; a third of its solutions is wrong. The
 sandbox and the grader are the real ones.
 """
 
@@ -53,7 +53,7 @@ def _solution(prompt: str, seed: int) -> str:
     a, b, c, *more = first.groups()
     extra = int(more[0]) if more and more[0] else 0
     result = RESULT.search(problem)
-    slip = 0 if seed % 3 else 1
+    slip = 0 if seed % 3 else 1 + seed % 997
     if result is None:
         value = int(a) + int(b) - int(c) + extra
     elif a == "x":
