@@ -10,7 +10,6 @@ from rstar.answers.extract import extract
 from rstar.answers.grade import unverifiable
 from rstar.config.data import BuildConfig, SourceConfig
 from rstar.config.load import plain, validate
-from rstar.config.run import merge
 from rstar.core.problem import Problem
 from rstar.data.tables import cell, file_rows, hub_rows
 from rstar.data.wording import latex_form
@@ -50,7 +49,7 @@ def _source(name: str, given: dict[str, Any]) -> SourceConfig:
         under = {key: value for key, value in under.items() if key not in ("hub", "parts", "split", "revision")}
     if "answer" in own or "solution" in own:
         under = {key: value for key, value in under.items() if key not in ("answer", "solution")}
-    return validate(SourceConfig, merge(under, own), f"sources.{name}")
+    return validate(SourceConfig, under | own, f"sources.{name}")
 
 
 def read(name: str, cfg: SourceConfig) -> Iterator[Taken]:

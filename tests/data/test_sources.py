@@ -159,3 +159,6 @@ def test_own_files_keep_an_adapter_s_columns(tmp_path):
     (tmp_path / "b.yaml").write_text(f"sources: {{mine: {{adapter: gsm8k, files: {tmp_path}/rows.jsonl}}}}")
     found = sources.resolved(load(BuildConfig, [tmp_path / "b.yaml"]))["mine"]
     assert (found.hub, found.problem, found.solution) == (None, "question", "answer")
+    taken = {"aime": {"files": "rows.jsonl", "drop": {}, "level": None}}
+    found = sources.resolved(BuildConfig(sources=taken))["aime"]
+    assert (found.problem, found.drop, found.level, found.id) == ("Question", {}, None, "ID")
