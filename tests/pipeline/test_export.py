@@ -9,7 +9,7 @@ from rstar.pipeline import inspect
 from tests.cli.calling import rstar
 from tests.pipeline import tiny
 
-MODEL = ["model.hidden=32", "model.layers=2", "model.heads=2", "model.ffn=64", "model.context=128"]
+MODEL = ["model.kind=tiny", "model.hidden=32", "model.layers=2", "model.heads=2", "model.ffn=64", "model.context=128"]
 SHORT = ["policy.steps=3", "policy.batch=4", "ppm.steps=2", "ppm.batch=4", "engine.device=cpu"]
 
 
