@@ -47,3 +47,22 @@ def quick(gold: str, candidate: str, mode: Mode = "strict") -> tuple[Verdict, st
     if mode == "compat" and near_number(a.value, b.value):
         return Verdict.EQUIVALENT, "compat_number"
     return Verdict.DIFFERENT, "number"
+
+
+def unverifiable(reference: str) -> str | None:
+    """Why no answer could be held against this reference, None where one can: nothing is said, or nothing that is
+    understood as a value, a set, words and so on. Runs nothing it reads; raises nothing."""
+    from rstar.answers.guard import refusal
+    from rstar.answers.kinds import Opaque
+    from rstar.answers.read import read
+
+    text = answer_text(reference)
+    if squash(text).lower() in _NO_ANSWERS:
+        return "no_answer"
+    if refused := refusal(text):
+        return refused
+    found = read(text)
+    return found.reason if isinstance(found, Opaque) else None
+
+
+_NO_ANSWERS = frozenset({"", "nan", "null", "proof", "n/a", "notfound", "seesolution", "unknown"})

@@ -20,11 +20,11 @@ def classes(answers: Sequence[str | None], equal: Equal = distinct) -> list[int]
 
     Answers of one normal form share a class; classes merge where `equal` holds between an answer and a class's first.
     """
-    grouping = _grouping(answers)
+    made = grouping(answers)
     try:
-        heads, answer = next(grouping)
+        heads, answer = next(made)
         while True:
-            heads, answer = grouping.send(next((n for n, head in enumerate(heads) if equal(head, answer)), None))
+            heads, answer = made.send(next((n for n, head in enumerate(heads) if equal(head, answer)), None))
     except StopIteration as done:
         return list(done.value)
 
@@ -33,12 +33,12 @@ async def equal_classes(answers: Sequence[str | None], grader: Grader) -> list[i
     """`classes` by the grader's verdict. Raises GraderUnavailable."""
     import asyncio
 
-    grouping = _grouping(answers)
+    made = grouping(answers)
     try:
-        heads, answer = next(grouping)
+        heads, answer = next(made)
         while True:
             found = await asyncio.gather(*(_either_way(head, answer, grader) for head in heads))
-            heads, answer = grouping.send(found.index(True) if True in found else None)
+            heads, answer = made.send(found.index(True) if True in found else None)
     except StopIteration as done:
         return list(done.value)
 
@@ -51,7 +51,7 @@ async def _either_way(left: str, right: str, grader: Grader) -> bool:
     return False
 
 
-def _grouping(answers: Sequence[str | None]) -> Generator[tuple[list[str], str], int | None, list[int]]:
+def grouping(answers: Sequence[str | None]) -> Generator[tuple[list[str], str], int | None, list[int]]:
     """The loop of both: yields each new form with the first answers of the classes so far, is sent which it equals."""
     found: dict[str, int] = {}
     heads: list[str] = []

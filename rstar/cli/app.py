@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from rstar import __version__
-from rstar.cli import files, screen
+from rstar.cli import data, files, screen
 from rstar.cli.paper import HELP, paper
 from rstar.errors import InputError, RstarError, SandboxUnavailable
 from rstar.pipeline import inspect
@@ -141,6 +141,10 @@ def compare(
 
 
 app.command("paper", help=HELP)(paper)
+app.add_typer(data.app)
+app.command()(data.augment)
+app.command()(data.train)
+app.command()(data.export)
 
 
 @app.command()

@@ -7,29 +7,37 @@ from pydantic import Field
 from rstar.config.base import Config
 
 
-class BenchmarkConfig(Config):
-    """A set of held-out problems from the hub (or a local folder that `datasets` can load), column by column."""
+class Columns(Config):
+    """Which column of a table is what, for held-out problems and for sources of training problems alike."""
+
+    revision: str = "main"
+    """Commit; `main` moves. Problems are known by what they say, whatever stands here."""
+    id: str | None = None
+    """Column with the name of a problem."""
+    problem: tuple[str, ...] | str
+    """Column with the text, or several that are joined by a blank."""
+    level: str | None = None
+    """Column with the level, if there is one."""
+
+
+class BenchmarkConfig(Columns):
+    """A set of held-out problems from the hub (or a local folder that `datasets` can load), column by column.
+
+    Without a column for the `id` they are numbered from 0.
+    """
 
     hub: str
     """Hub name or folder."""
     config: str | None = None
     """The hub's name for a part of it."""
-    revision: str = "main"
-    """Commit; `main` moves. An evaluation knows its problems by what they say, whatever stands here."""
     split: str = "test"
     task: Literal["math", "code", "yesno"] = "math"
     """What its problems ask for."""
-    id: str | None = None
-    """Column with the name of a problem; without it they are numbered from 0."""
-    problem: tuple[str, ...] | str
-    """Column with the text, or several that are joined by a blank."""
     answer: str
     """Column with the reference: text, a number, yes or no as a truth value, or a list (of answers, or of tests)."""
     setup: str | None = None
     """Column with code that runs before a program's tests, if there is one."""
     answer_after: str | None = Field(None, min_length=1)
     """The answer is what stands behind the last of these marks (`####` in GSM8K)."""
-    level: str | None = None
-    """Column with the level, if there is one."""
     drop_unanswered: bool = False
     """Leave out rows without an answer, instead of refusing them."""

@@ -10,8 +10,10 @@ from pydantic_core import PydanticUndefined
 
 from rstar.config.benchmark import BenchmarkConfig
 from rstar.config.compare import CompareConfig, CompareRow
+from rstar.config.data import BuildConfig, SourceConfig
 from rstar.config.paper import PaperConfig
 from rstar.config.run import SHARED, RoundConfig, RunConfig
+from rstar.config.train import FileTrainConfig
 
 HEAD = """\
 # Settings
@@ -40,6 +42,10 @@ def page() -> str:
     parts.append(_section("The paper's tables: `rstar paper`", PaperConfig))
     parts += [_section(f"Their `{name}`", model) for name, model in _models(PaperConfig)]
     parts.append(_section("A benchmark: `configs/benchmarks/NAME.yaml`", BenchmarkConfig))
+    parts.append(_section("Training from a file: `rstar train`", FileTrainConfig))
+    parts.append(_section("A training file: `rstar data build`", BuildConfig))
+    parts += [_section(f"Its `{name}`", model) for name, model in _models(BuildConfig)]
+    parts.append(_section("A source: `configs/sources/NAME.yaml`, and under `sources`", SourceConfig))
     return "\n".join(parts)
 
 

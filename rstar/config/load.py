@@ -133,6 +133,11 @@ def _walk(location: Sequence[int | str], data: Any) -> tuple[list[str], bool]:
     return names, found
 
 
+def plain(path: Path) -> dict[str, Any]:
+    """A file's settings as they stand, those that it includes under them, not yet validated. Raises ConfigError."""
+    return _file(path)
+
+
 def _file(path: Path, within: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A file's settings, laid over those of the files that its `include` names (relative to it)."""
     if path.resolve() in within:

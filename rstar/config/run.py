@@ -161,12 +161,16 @@ class SelectConfig(Config):
     """Rows and pairs of this round alone, or for each problem the newest there are, the bootstrap's included."""
     replay: int = Field(0, ge=0)
     """Rows of the base stage's kind beside them, drawn anew each round and showing no target."""
+    synthetic: float = Field(0.5, ge=0, le=1)
+    """Share of right ones among the decided answers below which a problem that was made from another (one with a
+    `parent`) gives no rows and no pairs: its reference is not to be trusted."""
+    suspects: int = Field(4, ge=2)
+    """Trajectories that must agree against a reference for it to be listed as a suspect."""
 
     def recipe(self) -> dict[str, Any]:
-        """As JSON; without `by` where it is the paper's, so that stages from before it was a setting stay valid,
-        and without `replay` where there is none."""
-        left_out = {"by"} if self.by == "q" else set()
-        return self.model_dump(mode="json", exclude=left_out | ({"replay"} if not self.replay else set()))
+        """As JSON; settings that came later are left out at their defaults, so that older stages stay valid."""
+        later = {"by": "q", "replay": 0, "synthetic": 0.5, "suspects": 4}
+        return self.model_dump(mode="json", exclude={name for name, old in later.items() if getattr(self, name) == old})
 
 
 class GradingConfig(Config):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rstar.config.base import Config
+from rstar.config.models import EngineConfig, ModelConfig, TinyModelConfig
 
 
 class WordsAugmentConfig(Config):
@@ -167,3 +168,18 @@ class QvmConfig(RowsConfig):
 
 AnyValueModel = PpmConfig | PqmConfig | OrmConfig | PrmConfig | QvmConfig | HardConfig | SoftConfig | RestMctsConfig
 ValueConfig = Annotated[AnyValueModel, Field(discriminator="kind")]
+
+
+class FileTrainConfig(Config):
+    """A model trained from one file alone: `rstar train`."""
+
+    seed: int = Field(1, ge=0, le=4_000_000)
+    model: ModelConfig = TinyModelConfig()
+    """What is trained on, where no checkpoint is given to start from."""
+    policy: SftConfig = SftConfig()
+    """How a policy is trained, from a file of `query` and `response`."""
+    ppm: PpmConfig = PpmConfig()
+    """How a PPM is trained, from a file of `prompt`, `pos` and `neg`."""
+    engine: EngineConfig = EngineConfig()
+    devices: int = Field(1, ge=1)
+    """Devices; more than one goes through `accelerate launch`."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 class Problem:
     """What is searched. `answer` is the reference; None hides it from the search.
 
-    `setup` is code that runs silently before the first step of every tree: what it defines, steps can use.
+    `setup` is code that runs silently before the first step of every tree: what it defines, steps can use. `source`
+    says where the problem came from, `parent` the id of the one it was made from: such a problem is synthetic.
     """
 
     id: str
@@ -15,6 +16,8 @@ class Problem:
     answer: str | None = None
     level: str | None = None
     setup: str | None = None
+    source: str | None = None
+    parent: str | None = None
 
     def hidden(self) -> "Problem":
         """The same problem without its reference answer: what every search sees at test time."""

@@ -33,16 +33,16 @@ class Trajectory:
     @classmethod
     def of(cls, tree: Tree, leaf: int) -> "Trajectory":
         """The trajectory of `tree` that ends in `leaf`."""
-        path = tuple(tree.path(leaf))
-        node = tree.nodes[leaf]
+        path = tree.path(leaf)
+        nodes = [tree.nodes[i] for i in path]
         return cls(
             tree.problem.id,
             tree.attempt,
-            path,
-            tree.prefix(leaf),
-            tuple(tree.nodes[i].q for i in path),
-            node.answer,
-            node.correct,
+            tuple(path),
+            "".join([node.text + node.observation for node in nodes]),
+            tuple([node.q for node in nodes]),
+            nodes[-1].answer,
+            nodes[-1].correct,
         )
 
 

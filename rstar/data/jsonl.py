@@ -1,9 +1,13 @@
 """Reading problem and demonstration files, with errors that name the file, the line and the field."""
 
+import gzip
 import json
+import re
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -14,6 +18,13 @@ from rstar.errors import InputError
 from rstar.text.grammar import Task
 
 Row = TypeVar("Row", bound=BaseModel)
+
+_QUOTE = ord('"')
+_TOKEN = re.compile(rb'"(?:[^"\\]+|\\.)*+("?)|[\[\]{}]', re.DOTALL)
+"""A text, whose group is empty where it is cut short, or a bracket."""
+
+LONGEST = 16 << 20
+"""Bytes of a line (of an element of a list, of a cell) at most: what is longer is no problem, and must not be held."""
 
 
 def rows(path: Path, kind: type[Row]) -> Iterator[tuple[int, Row]]:
@@ -35,25 +46,82 @@ def validated(path: Path, number: int, value: dict[str, Any], kind: type[Row]) -
 def objects(path: Path, any_text: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, JSON object) of each line that is not empty. Raises InputError on the first that is wrong.
 
-    `any_text` takes texts that are no Unicode too (a lone surrogate, escaped), as code may be.
+    A file in gzip is read as well, and so is one whole JSON list of objects, whose elements are numbered. No more than
+    LONGEST bytes are held at once. `any_text` takes texts that are no Unicode too (a lone surrogate, escaped), as code
+    may be.
     """
+    load = json.loads if any_text else orjson.loads
+    for number, raw in _listed(path) if _is_list(path) else _lines(path):
+        try:
+            raw.decode()
+        except UnicodeDecodeError as error:
+            what = f"byte {error.start + 1} is 0x{raw[error.start]:02x}{_field_of(raw)}"
+            raise InputError(f"{path}, line {number}: not a line of JSON in UTF-8 ({what})") from error
+        try:
+            value = load(raw)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}, line {number}: not a line of JSON in UTF-8 ({error})") from error
+        if not isinstance(value, dict):
+            raise InputError(f"{path}, line {number}: a JSON object is expected, not {type(value).__name__}")
+        yield number, value
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(number, line) of each line that is not empty."""
+    with _opened(path) as file:
+        number = 0
+        while raw := file.readline(LONGEST + 1):
+            number += 1
+            if len(raw) > LONGEST:
+                raise InputError(f"{path}, line {number}: is longer than {LONGEST >> 20} MiB, so it is no problem")
+            if raw.strip():
+                yield number, raw
+
+
+def _listed(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(number, element) of a JSON list, its elements cut out by their brackets."""
+    with _opened(path) as file:
+        held, at, start, depth, number = b"", 0, 0, 0, 0
+        while chunk := file.read(1 << 20):
+            held, at, start = held[start:] + chunk, at - start, 0
+            for token in _TOKEN.finditer(held, at):
+                if token[0][0] == _QUOTE:
+                    if not token[1]:
+                        break  # the text goes on in the next piece
+                elif token[0] in b"[{":
+                    start = token.start() if depth == 1 else start
+                    depth += 1
+                else:
+                    depth -= 1
+                    if depth == 1:
+                        number += 1
+                        yield number, held[start : token.end()]
+                        start = token.end()
+                at = token.end()
+            start = start if depth > 1 else at
+            if len(held) - start > LONGEST:
+                raise InputError(
+                    f"{path}, element {number + 1}: is longer than {LONGEST >> 20} MiB, so it is no problem"
+                )
+        if depth:
+            raise InputError(f"{path}: the JSON list is cut short behind its element {number}")
+
+
+def _is_list(path: Path) -> bool:
+    with _opened(path) as file:
+        return file.read(64).lstrip()[:1] == b"["
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file, decompressed where it is gzip. Raises InputError when it cannot be read to its end."""
     try:
         with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                if not raw.strip():
-                    continue
-                try:
-                    raw.decode()
-                except UnicodeDecodeError as error:
-                    what = f"byte {error.start + 1} is 0x{raw[error.start]:02x}{_field_of(raw)}"
-                    raise InputError(f"{path}, line {number}: not a line of JSON in UTF-8 ({what})") from error
-                try:
-                    value = json.loads(raw) if any_text else orjson.loads(raw)
-                except (ValueError, RecursionError) as error:
-                    raise InputError(f"{path}, line {number}: not a line of JSON in UTF-8 ({error})") from error
-                if not isinstance(value, dict):
-                    raise InputError(f"{path}, line {number}: a JSON object is expected, not {type(value).__name__}")
-                yield number, value
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+            yield cast(IO[bytes], file)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be decompressed ({error}); the file may have been cut short") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 

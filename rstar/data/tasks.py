@@ -13,6 +13,11 @@ from rstar.data import countdown
 from rstar.text.grammar import Task
 
 
+def _text_or_none(value: Any) -> Any:
+    """Public files say all sorts of things under `source`; what is no text says nothing here."""
+    return value if isinstance(value, str) and value else None
+
+
 class ProblemRow(BaseModel):
     """A line of a problem file, in any of the usual public forms; fields that are not known are ignored."""
 
@@ -23,6 +28,8 @@ class ProblemRow(BaseModel):
     answer: str = Field(min_length=1)
     level: str | None = None
     setup: str | None = None
+    source: Annotated[str | None, BeforeValidator(_text_or_none)] = None
+    parent: str | None = None
 
     @field_validator("setup")
     @classmethod
@@ -35,7 +42,7 @@ class ProblemRow(BaseModel):
 
     def posed(self, shown_tests: int) -> Problem:
         """The problem that the line puts."""
-        return Problem(self.id, self.problem, self.answer, self.level, self.setup)
+        return Problem(self.id, self.problem, self.answer, self.level, self.setup, self.source, self.parent)
 
 
 def _in_words(value: Any) -> Any:
@@ -137,3 +144,16 @@ WORKED_ROWS: dict[Task, type[WorkedRow]] = {
 def demonstration(row: WorkedRow, shown_tests: int) -> Demonstration:
     """The problem that a worked line puts, with its steps."""
     return Demonstration(row.posed(shown_tests), tuple(row.steps))
+
+
+def problem_row(problem: Problem) -> dict[str, Any]:
+    """A problem as a line of a problem file; what it does not have is left out."""
+    row = {"id": problem.id, "problem": problem.text, "answer": problem.answer}
+    more = {name: getattr(problem, name) for name in ("level", "setup", "source", "parent")}
+    return row | {name: value for name, value in more.items() if value is not None}
+
+
+def problem_of(row: dict[str, Any]) -> Problem:
+    """The inverse of `problem_row`."""
+    more = {name: row.get(name) for name in ("level", "setup", "source", "parent")}
+    return Problem(row["id"], row["problem"], row["answer"], **more)

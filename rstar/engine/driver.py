@@ -85,7 +85,7 @@ class Driver:
     async def run(self, searches: Iterable[tuple[str, Search[T]]]) -> AsyncIterator[Outcome[T]]:
         """Yield each search's outcome as it ends. Leaving the iterator early cancels what is still running."""
         run = _Run[T](self, iter(searches))
-        with _collecting_seldom():
+        with collecting_seldom():
             try:
                 async for outcome in run.outcomes():
                     yield outcome
@@ -94,7 +94,7 @@ class Driver:
 
 
 @contextmanager
-def _collecting_seldom() -> Iterator[None]:
+def collecting_seldom() -> Iterator[None]:
     """Live trees are many small objects without cycles: looking through them for cycles took a third of the time."""
     before = gc.get_threshold()
     gc.set_threshold(max(before[0], 50_000), *before[1:])

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rstar.config.engine import VllmConfig
-from rstar.config.run import RunConfig
+from rstar.config.engine import EngineConfig, VllmConfig
 from rstar.engine.driver import Lane
 from rstar.engine.endpoints import Endpoint, Pool, Served
 from rstar.engine.lanes import teacher_lane
 from rstar.engine.ledger import Ledger
 from rstar.engine.servers import launched
-from rstar.pipeline.prepare import identity, paths_of
+from rstar.pipeline.prepare import identity
 from rstar.search.calls import Completion, Generate
 from rstar.store.layout import CHECKPOINT
 
@@ -31,7 +30,9 @@ class Models:
 
 
 @asynccontextmanager
-async def model_lanes(cfg: RunConfig, models: Models, ledger: Ledger | None) -> AsyncIterator[dict[str, Lane]]:
+async def model_lanes(
+    engine: EngineConfig, models: Models, logs: Path, ledger: Ledger | None
+) -> AsyncIterator[dict[str, Lane]]:
     """A lane for each role that a model or a teacher fills. Servers that are started for them end with the block.
 
     Raises EngineDown where a server does not start, or serves another model.
@@ -40,9 +41,9 @@ async def model_lanes(cfg: RunConfig, models: Models, ledger: Ledger | None) -> 
     paths = {f"generate:{role}": who for role, who in models.generators.items() if isinstance(who, Path)}
     paths |= {f"score:{role}": who for role, who in models.values.items()}
     async with AsyncExitStack() as stack:
-        on_servers = {name: how for name in paths if isinstance(how := cfg.engine.of(_role(name)), VllmConfig)}
+        on_servers = {name: how for name in paths if isinstance(how := engine.of(_role(name)), VllmConfig)}
         opening = [
-            asyncio.create_task(_on_servers(stack, cfg, name, paths[name], how, models.dtype, ledger))
+            asyncio.create_task(_on_servers(stack, engine.device, logs, name, paths[name], how, models.dtype, ledger))
             for name, how in on_servers.items()
         ]
         try:
@@ -53,7 +54,7 @@ async def model_lanes(cfg: RunConfig, models: Models, ledger: Ledger | None) -> 
             await asyncio.gather(*opening, return_exceptions=True)
             raise
         own = {name: path for name, path in paths.items() if name not in on_servers}
-        lanes |= {name: _in_process(cfg, name, path, models.dtype, ledger) for name, path in own.items()}
+        lanes |= {name: _in_process(engine, name, path, models.dtype, ledger) for name, path in own.items()}
         yield lanes
 
 
@@ -61,10 +62,9 @@ def _role(lane: str) -> str:
     return lane.partition(":")[2]
 
 
-def _in_process(cfg: RunConfig, lane: str, path: Path, dtype: str, ledger: Ledger | None) -> Lane:
+def _in_process(engine: EngineConfig, lane: str, path: Path, dtype: str, ledger: Ledger | None) -> Lane:
     from rstar.engine import hf  # torch is imported only where a model answers
 
-    engine = cfg.engine
     options: dict[str, Any] = {"device": engine.device, "dtype": dtype, "threads": engine.threads}
     if lane.startswith("generate:"):
         return hf.policy_lane(hf.HfPolicy(path, **options), engine.max_batch, ledger)
@@ -72,17 +72,23 @@ def _in_process(cfg: RunConfig, lane: str, path: Path, dtype: str, ledger: Ledge
 
 
 async def _on_servers(
-    stack: AsyncExitStack, cfg: RunConfig, lane: str, path: Path, how: VllmConfig, dtype: str, ledger: Ledger | None
+    stack: AsyncExitStack,
+    device: str,
+    logs: Path,
+    lane: str,
+    path: Path,
+    how: VllmConfig,
+    dtype: str,
+    ledger: Ledger | None,
 ) -> Lane:
     from rstar.engine import served as lanes  # transformers is imported only where there is a model
 
     scores = lane.startswith("score:")
     model = served(_role(lane), path)
-    device = "cpu" if cfg.engine.device == "cpu" else "cuda"
+    device = "cpu" if device == "cpu" else "cuda"
     if how.launch is None:
         endpoints = [Endpoint(url) for url in how.endpoints]
     else:
-        logs = paths_of(cfg).servers
         endpoints = list(await stack.enter_async_context(launched(how.launch, model, dtype, scores, logs)))
     pool = await stack.enter_async_context(Pool(model, endpoints, how).open(all_up=how.launch is not None))
     if scores:

@@ -1,6 +1,7 @@
 """What a run starts from: its problems, written down."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rstar.config.run import RunConfig
 from rstar.core.problem import Demonstration, Problem
 from rstar.data import sets
 from rstar.data.jsonl import objects
+from rstar.data.tasks import problem_of, problem_row
 from rstar.errors import InputError
 from rstar.store.fingerprint import file_sha256, fingerprint
 from rstar.store.layout import CHECKPOINT, RunPaths
@@ -37,9 +39,9 @@ def problems(cfg: RunConfig) -> tuple[sets.ProblemSets, Manifest]:
             started = time.monotonic()
             made = made or sets.make(cfg)
             files = {
-                "train.jsonl": [_row(p) for p in made.train],
-                "test.jsonl": [_row(p) for p in made.test],
-                "bootstrap.jsonl": [{**_row(d.problem), "steps": d.steps} for d in made.bootstrap],
+                "train.jsonl": [problem_row(p) for p in made.train],
+                "test.jsonl": [problem_row(p) for p in made.test],
+                "bootstrap.jsonl": [{**problem_row(d.problem), "steps": d.steps} for d in made.bootstrap],
             }
             for name, rows in files.items():
                 write_atomic(folder / name, b"".join(orjson.dumps(row) + b"\n" for row in rows))
@@ -58,6 +60,13 @@ def searched(cfg: RunConfig, number: int) -> list[Problem]:
     """The problems that round `number` searches."""
     made, _ = problems(cfg)
     return [demonstration.problem for demonstration in made.bootstrap] if number == 1 else made.train
+
+
+def searched_ids(cfg: RunConfig, number: int) -> tuple[Iterator[str], int]:
+    """The ids of the problems that round `number` searches, in their order and one at a time, and how many."""
+    folder = paths_of(cfg).problems
+    name = "bootstrap" if number == 1 else "train"
+    return (row["id"] for _, row in objects(folder / f"{name}.jsonl")), int(required(folder).metrics[name])
 
 
 def task_recipe(cfg: RunConfig) -> dict[str, Any]:
@@ -115,22 +124,12 @@ def _described(section: str, source: Config, known: dict[str, Any] | None) -> di
     return fields
 
 
-def _row(problem: Problem) -> dict[str, object]:
-    row: dict[str, object] = {"id": problem.id, "problem": problem.text, "answer": problem.answer}
-    more = {"level": problem.level, "setup": problem.setup}
-    return row | {name: value for name, value in more.items() if value is not None}
-
-
 def _read(folder: Path) -> sets.ProblemSets:
     train, test, bootstrap = (
-        [_problem(row) for _, row in objects(folder / f"{name}.jsonl")] for name in ("train", "test", "bootstrap")
+        [problem_of(row) for _, row in objects(folder / f"{name}.jsonl")] for name in ("train", "test", "bootstrap")
     )
     steps = [tuple(row["steps"]) for _, row in objects(folder / "bootstrap.jsonl")]
     return sets.ProblemSets(train, test, [Demonstration(p, s) for p, s in zip(bootstrap, steps, strict=True)])
-
-
-def _problem(row: dict[str, str]) -> Problem:
-    return Problem(row["id"], row["problem"], row["answer"], row.get("level"), row.get("setup"))
 
 
 def _since(started: float) -> float:

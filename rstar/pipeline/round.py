@@ -29,7 +29,7 @@ from rstar.pipeline.base import base
 from rstar.pipeline.engines import Generator, Models
 from rstar.pipeline.evaluate import greedy_stage, guide_of, guided_stage, report_stage, shared_recipe
 from rstar.pipeline.inspect import stored_config
-from rstar.pipeline.prepare import base_of, content, paths_of, problems, required, searched
+from rstar.pipeline.prepare import base_of, content, paths_of, problems, required, searched, searched_ids
 from rstar.pipeline.progress import Progress, silent
 from rstar.pipeline.search import Pass, coverage, grammar_of, search_stage
 from rstar.pipeline.select import select_stage
@@ -133,8 +133,8 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
 
 def select(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest:
     """Trees into SFT rows and preference pairs."""
-    ids = [problem.id for problem in searched(cfg, number)]
-    return select_stage(cfg, number, ids, required(paths_of(cfg).round(number).search), progress)
+    ids, total = searched_ids(cfg, number)
+    return select_stage(cfg, number, ids, total, required(paths_of(cfg).round(number).search), progress)
 
 
 def train_beside(cfg: RunConfig, number: int, progress: Progress = silent) -> None:

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from rstar.answers.grader import Grader
-from rstar.config.run import RunConfig
+from rstar.config.engine import EngineConfig
+from rstar.config.run import GradingConfig, RunConfig
 from rstar.config.search import AnySearch
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
@@ -23,8 +24,9 @@ from rstar.engine.ledger import Ledger
 from rstar.engine.verifiers import verifier
 from rstar.errors import StageFailed
 from rstar.pipeline.engines import Models, model_lanes
+from rstar.pipeline.prepare import paths_of
 from rstar.pipeline.progress import Progress
-from rstar.sandbox import Sandbox
+from rstar.sandbox import Sandbox, SandboxConfig
 from rstar.search import STRATEGIES
 from rstar.search.calls import Search, Seeds
 from rstar.search.explore import explored
@@ -33,7 +35,7 @@ from rstar.search.setup import set_up
 from rstar.store.layout import FAILURES, TREES
 from rstar.store.manifest import Stage, write_atomic
 from rstar.store.trees import TreeStore, read_trees
-from rstar.text.grammar import Grammar
+from rstar.text.grammar import Grammar, Task
 from rstar.text.prompts import Prompts
 
 
@@ -63,19 +65,32 @@ def grammar_of(cfg: RunConfig) -> Grammar:
     return Grammar(cfg.grammar.observe, cfg.grammar.answer, cfg.task)
 
 
+class Surroundings(Protocol):
+    """What of a config decides where searches run, besides the models."""
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def sandbox(self) -> SandboxConfig: ...
+    @property
+    def grading(self) -> GradingConfig: ...
+    @property
+    def engine(self) -> EngineConfig: ...
+
+
 @asynccontextmanager
 async def world(
-    cfg: RunConfig, models: Models, ledger: Ledger | None = None
+    cfg: Surroundings, models: Models, logs: Path, ledger: Ledger | None = None
 ) -> AsyncIterator[tuple[dict[str, Lane], Sandbox]]:
     """Every lane a search can ask, and the sandbox behind one of them; all gone when the block ends.
 
-    What models read is charged to `ledger`.
+    What models read is charged to `ledger`; servers that are started write their logs into the folder `logs`.
     """
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox(cfg.sandbox))
         grader = await stack.enter_async_context(Grader(cfg.grading.mode, timeout_s=cfg.grading.timeout_s))
         lanes = {"execute": sandbox_lane(sandbox), "verify": verifier(cfg.task, grader, sandbox)}
-        yield lanes | await stack.enter_async_context(model_lanes(cfg, models, ledger)), sandbox
+        yield lanes | await stack.enter_async_context(model_lanes(cfg.engine, models, logs, ledger)), sandbox
 
 
 def search_stage(
@@ -129,7 +144,7 @@ async def _search_stage(
 ) -> dict[str, int | None]:
     ledger = Ledger()
     files: dict[str, int | None] = {}
-    failures = _Failures(it.folder / FAILURES)
+    failures = Failures(it.folder / FAILURES)
     async with AsyncExitStack() as stack:
         alive: tuple[dict[str, Lane], Sandbox] | None = None
         for one in passes:
@@ -143,7 +158,7 @@ async def _search_stage(
             progress(name, len(store.done), len(asked))
             if owed:
                 if alive is None:
-                    alive = await stack.enter_async_context(world(cfg, models, ledger))
+                    alive = await stack.enter_async_context(world(cfg, models, paths_of(cfg).servers, ledger))
                     used += alive[0].values()
                 lanes, sandbox = alive
                 searches = ((p.id, one.search(p, cfg.seed)) for p in asked if p.id in owed)
@@ -201,7 +216,7 @@ def coverage(trees: Iterator[Tree]) -> dict[str, Any]:
     }
 
 
-class _Failures:
+class Failures:
     """The failed searches of a stage, as JSON lines: problem, attempt, boundary, error, times it failed."""
 
     def __init__(self, path: Path):

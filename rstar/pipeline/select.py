@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rstar.config.run import RunConfig, SelectConfig
-from rstar.core.tree import Terminal, Tree
+from rstar.core.problem import Problem
+from rstar.core.trajectory import Pair, Trajectory
+from rstar.core.tree import Tree
 from rstar.data import countdown
+from rstar.engine.driver import collecting_seldom
 from rstar.pipeline.prepare import paths_of, required
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.search import grammar_of
 from rstar.select.pairs import PairRule, pairs
-from rstar.select.trajectories import best, difficulty, drawn
-from rstar.store.layout import PAIRS, SFT, TREES, TRUST
-from rstar.store.manifest import Manifest, Stage, stage, write_atomic
+from rstar.select.trajectories import best, drawn, ends
+from rstar.select.trust import Ends, Trust
+from rstar.store.layout import PAIRS, SFT, SUSPECTS, TREES, TRUST
+from rstar.store.manifest import Manifest, replacing, stage, write_atomic
 from rstar.store.table import Writer
 from rstar.store.trees import read_grouped
+from rstar.text.grammar import Grammar
 
+EVERY = 100
+"""Problems between two reports of progress."""
 PLAYED = 0
 """The `round` of rows that no search has found."""
 SFT_SCHEMA = pa.schema(
@@ -54,10 +61,13 @@ PAIR_SCHEMA = pa.schema(
 )
 
 
-def select_stage(cfg: RunConfig, number: int, ids: Sequence[str], search: Manifest, progress: Progress) -> Manifest:
-    """Trees of round `number` -> sft.parquet, pairs.parquet and trust.json.
+def select_stage(
+    cfg: RunConfig, number: int, ids: Iterable[str], total: int, search: Manifest, progress: Progress
+) -> Manifest:
+    """Trees of round `number` -> sft.parquet, pairs.parquet, trust.json and suspects.jsonl.
 
-    With `select.pool: newest` the rows of problems for which this round has no new ones are carried over from the last.
+    `ids` are those of its `total` problems, in order. With `select.pool: newest` the rows of problems for which this
+    round has no new ones are carried over from the last.
     """
     paths = paths_of(cfg).round(number)
     how = cfg.rounds[number - 1].select
@@ -73,97 +83,123 @@ def select_stage(cfg: RunConfig, number: int, ids: Sequence[str], search: Manife
     with stage(paths.select, "select", recipe, inputs) as it:
         if not it.complete:
             started = time.monotonic()
+            files = RoundData(it.folder, grammar_of(cfg), how, number)
             groups = read_grouped(paths.search / TREES, ids)
-            counts = _write(it, cfg, how, number, groups, len(ids), earlier, progress)
-            files: dict[str, int | None] = {SFT: counts["sft_rows"], PAIRS: counts["pair_rows"], TRUST: None}
-            it.finish(files, counts, time.monotonic() - started)
+            counts = files.write(
+                groups,
+                earlier,
+                lambda: plays(how.replay, cfg.seed * 1000 + number, 0.0),
+                lambda done: progress(f"round {number} select", done, total),
+            )
+            it.finish(files.parts(counts), counts, time.monotonic() - started)
         return it.manifest
 
 
-@dataclass(slots=True)
-class _Funnel:
-    """What is left of the problems' trajectories behind each filter."""
+@dataclass(frozen=True, slots=True)
+class RoundData:
+    """The files of a selection in `folder`, written in one stream over the problems: memory holds one problem's trees
+    and a batch of rows, and, where rows of an earlier round may be carried over, the ids of the problems with rows."""
 
-    counts: Counter[str]
+    folder: Path
+    grammar: Grammar
+    how: SelectConfig
+    round: int
 
-    def take(self, trees: Sequence[Tree]) -> None:
-        ends = [tree.nodes[leaf] for tree in trees for leaf in tree.leaves()]
-        answered = [node for node in ends if node.terminal is Terminal.ANSWERED]
-        self.counts.update(
-            {
-                "problems": 1,
-                f"difficulty.{difficulty(trees).value}": 1,
-                "terminals": len(ends),
-                "answered": len(answered),
-                "correct": sum(node.correct for node in answered),
-                "wrong": sum(node.wrong for node in answered),
-                "undecided": sum(not node.correct and not node.wrong for node in answered),
-            }
-        )
-        self.counts.update(f"rule.{node.rule}" for node in answered if node.correct)
+    def parts(self, counts: dict[str, Any]) -> dict[str, int | None]:
+        """The files' names and rows, for the manifest."""
+        return {SFT: counts["sft_rows"], PAIRS: counts["pair_rows"], SUSPECTS: counts["suspects"], TRUST: None}
+
+    def write(
+        self,
+        groups: Iterable[list[Tree]],
+        earlier: Path | None = None,
+        replayed: Callable[[], Iterable[dict[str, Any]]] = tuple,
+        tell: Callable[[int], None] = lambda done: None,
+    ) -> dict[str, Any]:
+        """Select from each problem's trees; returns the counts, which are trust.json too."""
+        trust, kinds = Trust(), Counter[str]()
+        solved, paired = set[str](), set[str]()
+        rule = PairRule(self.how.pairs, self.how.answer_pairs, self.how.min_margin, self.how.min_edit_distance)
+        with (
+            Writer(self.folder / SFT, SFT_SCHEMA, ("solution",)) as sft,
+            Writer(self.folder / PAIRS, PAIR_SCHEMA, ("chosen", "rejected")) as preferences,
+            replacing(self.folder / SUSPECTS) as suspects,
+            collecting_seldom(),
+        ):
+            done = 0
+            for done, trees in enumerate(groups, start=1):
+                problem = trees[0].problem
+                answered = ends(trees)
+                its = Ends.of(trees, answered)
+                trust.take(problem, its)
+                if (suspect := its.suspect(problem, self.how.suspects)) is not None:
+                    trust.counts["suspects"] += 1
+                    suspects.write(orjson.dumps(suspect.row()) + b"\n")
+                if problem.parent is not None and its.correct < self.how.synthetic * (its.correct + its.wrong):
+                    trust.counts["synthetic_dropped"] += 1
+                    continue
+                prompt = self.grammar.prompt(problem.text)
+                taken = (best if self.how.by == "q" else drawn)(trees, self.how.top, answered)
+                for trajectory in taken:
+                    trust.kept(trajectory)
+                    sft.add(self._row(problem, prompt, trajectory))
+                found = pairs(trees, rule, answered)
+                for pair in found:
+                    kinds[pair.kind] += 1
+                    preferences.add(_pair_row(pair, prompt))
+                trust.counts["solved"] += bool(taken)
+                if earlier is not None:
+                    solved.update((problem.id,) if taken else ())
+                    paired.update((problem.id,) if found else ())
+                if done % EVERY == 0:
+                    tell(done)
+            tell(done)
+            fresh = {"sft_fresh": sft.rows, "pairs_fresh": preferences.rows}
+            if earlier is not None:
+                _carry_over(earlier / SFT, sft, solved)
+                _carry_over(earlier / PAIRS, preferences, paired)
+            for row in replayed():
+                sft.add(row)
+        counts: dict[str, Any] = {
+            "sft_rows": sft.rows,
+            **fresh,
+            **({"sft_replayed": self.how.replay} if self.how.replay else {}),
+            "pair_rows": preferences.rows,
+            "step_pairs": kinds["step"],
+            "answer_pairs": kinds["answer"],
+            "solved": 0,
+            "suspects": 0,
+            **trust.told(),
+        }
+        write_atomic(self.folder / TRUST, orjson.dumps(counts, option=orjson.OPT_INDENT_2))
+        return counts
+
+    def _row(self, problem: Problem, prompt: str, trajectory: Trajectory) -> dict[str, Any]:
+        return {
+            "problem_id": problem.id,
+            "prompt": prompt,
+            "solution": trajectory.text,
+            "answer": trajectory.answer,
+            "level": problem.level,
+            "round": self.round,
+            "attempt": trajectory.attempt,
+            "leaf": trajectory.leaf,
+            "mean_q": round(trajectory.mean_q, 6),
+            "min_q": round(trajectory.min_q, 6),
+        }
 
 
-def _write(
-    it: Stage,
-    cfg: RunConfig,
-    how: SelectConfig,
-    number: int,
-    groups: Iterator[list[Tree]],
-    total: int,
-    earlier: Path | None,
-    progress: Progress,
-) -> dict[str, Any]:
-    grammar = grammar_of(cfg)
-    rule = PairRule(how.pairs, how.answer_pairs, how.min_margin, how.min_edit_distance)
-    funnel = _Funnel(Counter())
-    kinds: Counter[str] = Counter()
-    solved: set[str] = set()
-    paired: set[str] = set()
-    with Writer(it.folder / SFT, SFT_SCHEMA) as sft, Writer(it.folder / PAIRS, PAIR_SCHEMA) as preferences:
-        for done, trees in enumerate(groups, start=1):
-            problem = trees[0].problem
-            prompt = grammar.prompt(problem.text)
-            funnel.take(trees)
-            for t in (best if how.by == "q" else drawn)(trees, how.top):
-                solved.add(problem.id)
-                sft.add(
-                    {
-                        "problem_id": problem.id,
-                        "prompt": prompt,
-                        "solution": t.text,
-                        "answer": t.answer,
-                        "level": problem.level,
-                        "round": number,
-                        "attempt": t.attempt,
-                        "leaf": t.leaf,
-                        "mean_q": round(t.mean_q, 6),
-                        "min_q": round(t.min_q, 6),
-                    }
-                )
-            for pair in pairs(trees, rule):
-                kinds[pair.kind] += 1
-                paired.add(problem.id)
-                row = {name: getattr(pair, name) for name in PAIR_SCHEMA.names if name != "prompt"}
-                preferences.add({**row, "prompt": prompt})
-            progress(f"round {number} select", done, total)
-        fresh = {"sft_fresh": sft.rows, "pairs_fresh": preferences.rows}
-        if earlier is not None:
-            _carry_over(earlier / SFT, sft, solved)
-            _carry_over(earlier / PAIRS, preferences, paired)
-        for row in plays(how.replay, cfg.seed * 1000 + number, 0.0):
-            sft.add(row)
-    counts: dict[str, Any] = {
-        "sft_rows": sft.rows,
-        **fresh,
-        **({"sft_replayed": how.replay} if how.replay else {}),
-        "solved": len(solved),
-        "pair_rows": preferences.rows,
-        "step_pairs": kinds["step"],
-        "answer_pairs": kinds["answer"],
-        **{name: funnel.counts[name] for name in sorted(funnel.counts)},
+def _pair_row(pair: Pair, prompt: str) -> dict[str, Any]:
+    return {
+        "problem_id": pair.problem_id,
+        "group": pair.group,
+        "kind": pair.kind,
+        "prompt": prompt,
+        "chosen": pair.chosen,
+        "rejected": pair.rejected,
+        "margin": pair.margin,
+        "weight": pair.weight,
     }
-    write_atomic(it.folder / TRUST, orjson.dumps(counts, option=orjson.OPT_INDENT_2))
-    return counts
 
 
 def _carry_over(source: Path, into: Writer, replaced: set[str]) -> None:

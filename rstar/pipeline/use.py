@@ -163,7 +163,7 @@ async def _solve(
     # A problem typed in by hand has no place in the run's order of problems: the clock varies its search.
     search = one.search(problem, cfg.seed + time.time_ns())
     ledger = Ledger()
-    async with world(cfg, loaded(cfg, models), ledger) as (lanes, _):
+    async with world(cfg, loaded(cfg, models), paths_of(cfg).servers, ledger) as (lanes, _):
         async for outcome in Driver(lanes).run([(problem.id, watched(search, tell) if tell else search)]):
             if outcome.result is None:
                 raise StageFailed(f"the search failed: {outcome.error}")

@@ -15,7 +15,7 @@ from rstar.config.run import RunConfig
 from rstar.config.train import AnyValueModel, OrmConfig, PpmConfig, QvmConfig
 from rstar.core.tree import Tree
 from rstar.errors import ConfigError
-from rstar.pipeline.prepare import checkpoint_files, paths_of, required, searched
+from rstar.pipeline.prepare import checkpoint_files, paths_of, required, searched_ids
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.search import grammar_of
 from rstar.pipeline.select import PAIR_SCHEMA
@@ -119,7 +119,7 @@ def write_data(
         write_atomic(path, (paths_of(cfg).round(number).select / PAIRS).read_bytes())
         count = pq.ParquetFile(path).metadata.num_rows
     else:
-        total = sum(len(searched(cfg, n)) for n in _rounds(cfg, number))
+        total = sum(searched_ids(cfg, n)[1] for n in _rounds(cfg, number))
         with Writer(path, PAIR_SCHEMA if isinstance(how, OrmConfig) else LABEL_SCHEMA) as file:
             for done, (prompt, found) in enumerate(_found(cfg, number, how, predict), start=1):
                 for row in found:
@@ -140,7 +140,7 @@ def _found(
     grammar = grammar_of(cfg)
     known: set[str] = set()
     for n in _rounds(cfg, number):
-        ids = [problem.id for problem in searched(cfg, n)]
+        ids, _ = searched_ids(cfg, n)
         for trees in read_grouped(paths_of(cfg).round(n).search / TREES, ids):
             problem = trees[0].problem
             prompt = grammar.prompt(problem.text)

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from rstar.core.tree import Node, Terminal, Tree
 from rstar.search.reward import FAILED, REWARDS
 
@@ -22,4 +24,4 @@ def terminal_guided(tree: Tree) -> Tree:
 
 
 def _blank(node: Node) -> Node:
-    return replace(node, visits=0, value_sum=0.0, children=list(node.children))
+    return structs.replace(node, visits=0, value_sum=0.0, children=list(node.children))

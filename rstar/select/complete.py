@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from rstar.core.execution import ROOT_STATE
 from rstar.core.tree import ROOT, Tree
 from rstar.errors import RolloutError
@@ -40,7 +42,7 @@ def _completed(
         prefix = yield from _again(tree, at, prompts)
         rewards = []
         for _ in range(sample.n):
-            own = replace(prefix, nodes=[replace(one, children=list(one.children)) for one in prefix.nodes])
+            own = replace(prefix, nodes=[structs.replace(one, children=list(one.children)) for one in prefix.nodes])
             rewards.append((yield from asking(role, _finish(own, prompts, sample, seeds))))
         decided = [reward for reward in rewards if reward is not None]
         labels[at] = max(decided, default=None)

@@ -6,10 +6,13 @@ are preferred over the children with the lowest Q-value among those that lead to
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import and_
 from typing import Literal
 
 from rstar.core.trajectory import Pair, Trajectory
-from rstar.core.tree import ROOT, Terminal, Tree
+from rstar.core.tree import ROOT, Node, Tree
+from rstar.select.trajectories import End, distinct, ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ def step_groups(tree: Tree, most: int) -> Iterator[tuple[int, list[int], list[in
     that lead to a wrong end. A child is never both.
     """
     right, wrong = _outcomes(tree)
-    for at, node in enumerate(tree.nodes):
+    for at in [at for at, mixed in enumerate(map(and_, right, wrong)) if mixed]:
+        node = tree.nodes[at]
         chosen = sorted((i for i in node.children if right[i]), key=lambda i: (-tree.nodes[i].q, i))[:most]
         failing = (i for i in node.children if wrong[i] and i not in chosen)
         rejected = sorted(failing, key=lambda i: (tree.nodes[i].q, i))[:most]
@@ -37,29 +41,32 @@ def step_groups(tree: Tree, most: int) -> Iterator[tuple[int, list[int], list[in
             yield at, chosen, rejected
 
 
-def answer_groups(trees: Sequence[Tree], most: int) -> tuple[list[Trajectory], list[Trajectory]]:
+def answer_groups(
+    trees: Sequence[Tree], most: int, answered: Sequence[End] | None = None
+) -> tuple[list[Trajectory], list[Trajectory]]:
     """The best correct and the worst wrong trajectories of one problem by mean Q, identical texts once."""
-    ends = [
-        (tree.nodes[leaf], Trajectory.of(tree, leaf))
-        for tree in trees
-        for leaf in tree.leaves()
-        if tree.nodes[leaf].terminal is Terminal.ANSWERED
-    ]
-    good = sorted((t for node, t in ends if node.correct), key=lambda t: -t.mean_q)
-    bad = sorted((t for node, t in ends if node.wrong), key=lambda t: t.mean_q)
-    return _distinct(good)[:most], _distinct(bad)[:most]
+    answered = ends(trees) if answered is None else answered
+    good = (end for end in answered if end.tree.nodes[end.leaf].correct)
+    bad = (end for end in answered if end.tree.nodes[end.leaf].wrong)
+    best = distinct(sorted(good, key=lambda end: -end.mean_q))
+    worst = distinct(sorted(bad, key=lambda end: end.mean_q))
+    return list(islice(best, most)), list(islice(worst, most))
 
 
-def pairs(trees: Sequence[Tree], rule: PairRule) -> list[Pair]:
-    """All pairs of one problem's trees. Texts of step pairs start with the prefix they share."""
+def pairs(trees: Sequence[Tree], rule: PairRule, answered: Sequence[End] | None = None) -> list[Pair]:
+    """All pairs of one problem's trees. Texts of step pairs start with the prefix they share.
+
+    `answered` are the `ends` of the trees, if they are known already.
+    """
     found: list[Pair] = []
     for tree in trees:
         name = f"{tree.problem.id}/{tree.attempt}"
         for at, chosen, rejected in step_groups(tree, rule.most):
-            better, worse = ([(tree.prefix(i), tree.nodes[i].q) for i in ids] for ids in (chosen, rejected))
+            shared = tree.prefix(at)
+            better, worse = ([_step(tree.nodes[i], shared) for i in ids] for ids in (chosen, rejected))
             found.extend(_pair(tree.problem.id, f"{name}/{at}", "step", better, worse, rule))
     if rule.answers:
-        good, bad = ([(t.text, t.mean_q) for t in side] for side in answer_groups(trees, rule.most))
+        good, bad = ([(t.text, t.mean_q) for t in side] for side in answer_groups(trees, rule.most, answered))
         found.extend(_pair(trees[0].problem.id, f"{trees[0].problem.id}/answers", "answer", good, bad, rule))
     return found
 
@@ -95,20 +102,21 @@ def _pair(
 
 def _outcomes(tree: Tree) -> tuple[list[bool], list[bool]]:
     """For each node: does something at or below it end right, does something end wrong?"""
-    right = [node.correct for node in tree.nodes]
-    wrong = [node.wrong for node in tree.nodes]
-    for at in range(len(tree.nodes) - 1, ROOT, -1):  # children stand behind their parents
-        parent = tree.nodes[at].parent
-        right[parent] |= right[at]
-        wrong[parent] |= wrong[at]
+    nodes = tree.nodes
+    right, wrong = [False] * len(nodes), [False] * len(nodes)
+    for at in range(len(nodes) - 1, ROOT, -1):  # children stand behind their parents
+        node = nodes[at]
+        if node.terminal is not None:
+            right[at], wrong[at] = node.correct, node.wrong
+        if right[at]:
+            right[node.parent] = True
+        if wrong[at]:
+            wrong[node.parent] = True
     return right, wrong
 
 
-def _distinct(items: Sequence[Trajectory]) -> list[Trajectory]:
-    first: dict[str, Trajectory] = {}
-    for item in items:
-        first.setdefault(item.text, item)
-    return list(first.values())
+def _step(node: Node, shared: str) -> tuple[str, float]:
+    return shared + node.text + node.observation, node.q
 
 
 def edit_distance(a: str, b: str) -> int:

@@ -156,10 +156,17 @@ def check(folder: Path) -> list[str]:
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file by a temporary one beside it, flushed to disk, and a rename: all of it or nothing."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into that takes the place of `path` when the block ends well, and leaves nothing otherwise."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

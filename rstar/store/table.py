@@ -1,5 +1,6 @@
 """Parquet written in batches under a fixed schema, all of it or nothing."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,17 +12,24 @@ BATCH = 4096
 
 
 class Writer:
-    """Collects rows and writes them in batches; the file appears under its name when the block ends well."""
+    """Collects rows and writes them in batches; the file appears under its name when the block ends well.
 
-    def __init__(self, path: Path, schema: pa.Schema):
+    Long texts, which seldom repeat, are listed in `plain`: no dictionary is tried for them.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, plain: Iterable[str] = ()):
         self.path = path
         self.rows = 0
         self._schema = schema
+        self._coded = [name for name in schema.names if name not in set(plain)]
         self._temporary = path.with_name(f".{path.name}.tmp")
         self._waiting: list[dict[str, Any]] = []
 
     def __enter__(self) -> "Writer":
-        self._file = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
+        # No statistics: they would hold whole texts, and grow with the batches.
+        self._file = pq.ParquetWriter(
+            self._temporary, self._schema, compression="zstd", use_dictionary=self._coded, write_statistics=False
+        )
         return self
 
     def add(self, row: dict[str, Any]) -> None:
@@ -32,7 +40,8 @@ class Writer:
 
     def _flush(self) -> None:
         if self._waiting:
-            self._file.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
+            columns = [pa.array([row[field.name] for row in self._waiting], field.type) for field in self._schema]
+            self._file.write_table(pa.Table.from_arrays(columns, schema=self._schema))
             self._waiting.clear()
 
     def __exit__(

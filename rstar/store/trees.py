@@ -6,11 +6,10 @@ the trees in flight and nothing else; a torn last line is owed again.
 """
 
 import gzip
-import heapq
-import itertools
+import io
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from rstar.errors import Damaged
 from rstar.store.manifest import write_atomic
 
 PART_SIZE = 1000
+BUFFER = 1 << 18
 
 
 class TreeStore:
@@ -90,7 +90,7 @@ class TreeStore:
                 source.unlink(missing_ok=True)  # killed between the rename and the removal
                 self._reopen_if_owed(part)
             if source.exists():
-                _drop_torn_line(source)
+                drop_torn_line(source)
             path = sealed if sealed.exists() else source
             if path.exists():
                 found = [_identity(path, number, line) for number, line in enumerate(lines(path), start=1)]
@@ -119,25 +119,37 @@ def read_trees(folder: Path, pattern: str = "*") -> Iterator[Tree]:
     yield from _read_paths(sorted(folder.glob(f"{pattern}.jsonl.gz")))
 
 
-def read_grouped(folder: Path, ids: Sequence[str]) -> Iterator[list[Tree]]:
+def read_grouped(folder: Path, ids: Iterable[str]) -> Iterator[list[Tree]]:
     """All trees of one problem at a time, in the order of `ids`, over every pass in the folder.
 
-    Each pass was sealed in the problems' order, so a merge suffices: memory holds one tree a pass.
+    Each pass was sealed in the problems' order, so walking along `ids` once suffices: memory holds one tree a pass,
+    however many problems there are. Raises Damaged when a tree is left over: its problem is unknown or out of order.
     """
-    place = {name: i for i, name in enumerate(ids)}
     passes: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*.jsonl.gz")):
         passes.setdefault(path.name.rpartition("-")[0], []).append(path)
-    streams = (_read_paths(paths) for paths in passes.values())
-    merged = heapq.merge(*streams, key=lambda tree: (place[tree.problem.id], tree.attempt))
-    for _, group in itertools.groupby(merged, key=lambda tree: tree.problem.id):
-        yield list(group)
+    streams = [_read_paths(paths) for paths in passes.values()]
+    heads = [next(stream, None) for stream in streams]
+    for name in ids:
+        group = []
+        for i, head in enumerate(heads):
+            if head is not None and head.problem.id == name:
+                group.append(head)
+                heads[i] = next(streams[i], None)
+        if group:
+            yield sorted(group, key=lambda tree: tree.attempt)
+    for head in heads:
+        if head is not None:
+            raise Damaged(f"{folder}: the tree of problem {head.problem.id!r} stands out of the problems' order")
 
 
 def lines(path: Path) -> Iterator[bytes]:
     """The lines of a plain or compressed file, without their ends. Raises Damaged when it cannot be decompressed."""
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with path.open("rb") as raw:
+            # Lines are found in a large buffer: GzipFile's own hands each of them through Python.
+            packed = path.suffix == ".gz"
+            file = io.BufferedReader(gzip.GzipFile(fileobj=raw), BUFFER) if packed else raw
             for line in file:
                 yield line.rstrip(b"\n")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -148,8 +160,8 @@ def _read_paths(paths: Sequence[Path]) -> Iterator[Tree]:
     for path in paths:
         for number, line in enumerate(lines(path), start=1):
             try:
-                yield Tree.from_json(orjson.loads(line))
-            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+                yield Tree.from_line(line)
+            except ValueError as error:
                 raise Damaged(f"{path}, line {number}: not a tree ({error})") from error
 
 
@@ -160,7 +172,7 @@ def _identity(path: Path, number: int, line: bytes) -> str:
         raise Damaged(f"{path}, line {number}: not a tree ({error}); remove that line and start again") from error
 
 
-def _drop_torn_line(path: Path) -> None:
+def drop_torn_line(path: Path) -> None:
     """Cut the file behind its last complete line."""
     with path.open("rb+") as file:
         size = file.seek(0, os.SEEK_END)

@@ -1,5 +1,6 @@
 """The prompts a search sends: the fine-tuned format, or an instruction with worked examples for a general model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -43,6 +44,16 @@ class Prompts:
     def rephrase(self, problem: Problem) -> str:
         """An instruction to put the problem in other words; a model that knows only solutions cannot follow it."""
         return _template("rephrase.jinja").render(problem=problem.text)
+
+    def statement(self, problem: Problem) -> str:
+        """An instruction to state a problem together with its answer (self-verification)."""
+        return _template("statement.jinja").render(problem=problem.text, answer=problem.answer)
+
+    def varied(self, how: Literal["numbers", "conditions", "new"], problem: Problem, beside: Sequence[Problem]) -> str:
+        """An instruction to write another problem: with other numbers, with another condition, or a new one like this
+        and those `beside` it."""
+        seeds = [one.text for one in (problem, *beside)]
+        return _template(f"{how}.jinja").render(problem=problem.text, seeds=seeds)
 
     def judge(self, problem: Problem, solution: str) -> str:
         """An instruction to say of a partial solution: sure, likely or impossible (tree of thoughts)."""

@@ -54,20 +54,21 @@ def card(job: SftJob | ValueJob, metrics: dict[str, Any]) -> str:
         "",
         "## Data",
         "",
-        *_table({"rows": str(job.rows), "started from": str(job.start), "seed": job.seed, **job.lineage}),
+        *table({"rows": str(job.rows), "started from": str(job.start), "seed": job.seed, **job.lineage}),
         "",
         "## Training",
         "",
-        *_table({name: metrics[name] for name in _SHOWN if name in metrics}),
+        *table({name: metrics[name] for name in _SHOWN if name in metrics}),
         "",
         "## Recipe",
         "",
-        *_table(recipe),
+        *table(recipe),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _table(facts: dict[str, Any]) -> list[str]:
+def table(facts: dict[str, Any]) -> list[str]:
+    """Facts as a Markdown table, for cards."""
     rows = [f"| {name.replace('_', ' ')} | {_cell(value)} |" for name, value in facts.items()]
     return ["| what | value |", "|---|---|", *rows]
 

@@ -7,10 +7,12 @@ import pytest
 import yaml
 
 from rstar.config import describe
+from rstar.config.data import BuildConfig, SourceConfig
 from rstar.config.load import load, validate
 from rstar.config.paper import PaperConfig
 from rstar.config.run import RunConfig
 from rstar.config.search import CONFIGS
+from rstar.data import sources
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -19,6 +21,8 @@ LAID_OVER = [path for path in FILES if path.parent.name == "models"]
 ENGINES = [path for path in FILES if path.parent.name == "engines"]
 BENCHMARKS = [path for path in FILES if path.parent.name == "benchmarks"]
 PRESETS = [path for path in FILES if path.parent.name == "search"]
+SOURCES = [path for path in FILES if path.parent.name == "sources"]
+DATA = [path for path in FILES if path.name == "data.yaml"]
 PAPERS = [path for path in FILES if path.name.startswith("paper")]
 COMPARISONS = [path for path in FILES if path.name.startswith("compare-")]
 NEEDED = {
@@ -89,9 +93,24 @@ def test_every_other_shipped_file_is_included_somewhere():
         for path in FILES
         for other in yaml.safe_load(path.read_text()).get("include", [])
     }
-    others = {path.resolve() for path in (*RUNS, *LAID_OVER, *ENGINES, *BENCHMARKS, *COMPARISONS, *PRESETS, *PAPERS)}
+    runs = (*RUNS, *LAID_OVER, *ENGINES, *COMPARISONS, *PRESETS, *PAPERS)
+    others = {path.resolve() for path in (*runs, *BENCHMARKS, *SOURCES, *DATA)}
     assert {path.resolve() for path in FILES} == others | included
     assert len(RUNS) >= 5
+
+
+def test_the_shipped_training_file_is_made_of_shipped_sources_and_held_against_shipped_benchmarks():
+    cfg = load(BuildConfig, DATA)
+    found = sources.resolved(cfg)
+    assert found.keys() == cfg.sources.keys() <= {path.stem for path in SOURCES}
+    assert {Path(f"configs/benchmarks/{one}.yaml") for one in cfg.benchmarks} <= {
+        path.relative_to(ROOT) for path in BENCHMARKS
+    }
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_a_shipped_source_is_of_the_hub(path):
+    assert load(SourceConfig, [path]).hub
 
 
 @pytest.mark.parametrize("path", PAPERS, ids=name)

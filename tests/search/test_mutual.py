@@ -196,7 +196,7 @@ def test_nobody_looks_at_the_reference():
         _ = sealed.answer
     tree = drive(mutual(sealed, PROMPTS, case.config, Seeds(0, "p0")), case.world)
     assert tree.chosen is not None
-    assert {f.name for f in fields(tree.problem)} == {"id", "text", "answer", "level", "setup"}
+    assert {f.name for f in fields(tree.problem)} == {"id", "text", "answer", "level", "setup", "source", "parent"}
     assert type(tree.problem) is Problem
 
 
