@@ -56,8 +56,8 @@ docs: setup ## rewrite the pages that are made from the code
 soak: setup ## a million executions in one sandbox, within an hour: does anything grow?
 	$(BIN)/python benchmarks/soak.py
 
-up: setup ## Prefect: server, pool, deployments and worker, until Ctrl-C or `make down`
-	@$(BIN)/python -m flows.up
+up: setup ## Prefect: server, pool, deployments and worker, until Ctrl-C or `make down` (UP=--scale: PostgreSQL, Redis)
+	@$(BIN)/python -m flows.up $(UP)
 
 down: setup ## stop what `make up` started
 	@$(BIN)/python -m flows.down

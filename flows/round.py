@@ -8,19 +8,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-from prefect import Task, flow, task
+from prefect import Task, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.concurrency.sync import concurrency
 from pydantic import Field
 
-from flows import artifacts
+from flows import artifacts, shards
+from flows.pause import hold
 from rstar.config.run import RunConfig
 from rstar.errors import Damaged, InputError, RecipeDrift, SandboxUnavailable
 from rstar.pipeline import inspect
 from rstar.pipeline import round as pipeline
 from rstar.pipeline.base import base
+from rstar.pipeline.gate import let_pass, regression
 from rstar.pipeline.progress import Progress
+from rstar.pipeline.search import Shard
+from rstar.pipeline.search import search_shard as search_here
 from rstar.pipeline.train import policy_stage
 
 P = ParamSpec("P")
@@ -55,6 +59,12 @@ def _slot() -> Iterator[Progress]:
         yield progress
 
 
+@stage("shard")
+def search_shard(shard: Shard) -> tuple[float, float]:
+    """Search a part of a stage's problems, on a cluster."""
+    return search_here(shard)
+
+
 @stage("prepare")
 def prepare(cfg: RunConfig, number: int) -> None:
     """Write down what is run; problems and base model."""
@@ -65,7 +75,7 @@ def prepare(cfg: RunConfig, number: int) -> None:
 @stage("search", LIMIT)
 def search(cfg: RunConfig, number: int) -> None:
     """Search the round's problems into trees."""
-    with _slot() as progress:
+    with _slot() as progress, shards.spread(cfg.runtime.tasks, search_shard):
         pipeline.search(cfg, number, progress)
 
 
@@ -93,7 +103,7 @@ def train_beside(cfg: RunConfig, number: int) -> None:
 @stage("evaluate", LIMIT)
 def evaluate(cfg: RunConfig, number: int) -> None:
     """Held-out problems: greedy, and searched with the reference hidden."""
-    with _slot() as progress:
+    with _slot() as progress, shards.spread(cfg.runtime.tasks, search_shard):
         pipeline.evaluate(cfg, number, progress)
 
 
@@ -102,6 +112,8 @@ def summarise(cfg: RunConfig, number: int) -> dict[str, Any]:
     """The round's report, and the table of all rounds so far."""
     summary = pipeline.summarise(cfg, number)
     artifacts.round_is_done(cfg, number, summary)
+    if (found := regression(summary)) is not None:
+        get_run_logger().warning(found)
     return summary
 
 
@@ -118,5 +130,8 @@ def round_flow(
     """
     cfg = inspect.config(config)
     for step in (prepare, search, select, train_policy, train_beside, evaluate):
+        hold()
         step(cfg, round_number)
-    return summarise(cfg, round_number)
+    summary = summarise(cfg, round_number)
+    let_pass(cfg, round_number, summary)
+    return summary

@@ -18,6 +18,7 @@ from rstar.core.tree import Cost, Tree
 from rstar.errors import ConfigError
 from rstar.evaluate.answer import choose, vote
 from rstar.evaluate.metrics import Rate, at_k, by_level, endings, pair_accuracy, total
+from rstar.pipeline.gate import promoted
 from rstar.pipeline.prepare import content, paths_of, problems, required, task_recipe
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.roles import value_roles
@@ -213,7 +214,7 @@ def report_stage(cfg: RunConfig, number: int) -> Manifest:
             started = time.monotonic()
             summary: dict[str, Any] = {
                 "round": number,
-                "searched_by": "bootstrap" if number == 1 else f"policy of round {number - 1}",
+                "searched_by": "bootstrap" if number == 1 else f"policy of round {promoted(cfg, number)}",
                 "coverage": found["search"].metrics,
                 "data": found["select"].metrics,
                 "policy": found["policy"].metrics,

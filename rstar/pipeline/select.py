@@ -74,7 +74,7 @@ def select_stage(cfg: RunConfig, number: int, ids: Sequence[str], search: Manife
         if not it.complete:
             started = time.monotonic()
             groups = read_grouped(paths.search / TREES, ids)
-            counts = _write(it, cfg, how, number, groups, len(ids), earlier, progress)
+            counts = _write(it, cfg, how, number, groups, len(ids), earlier, it.told(progress))
             files: dict[str, int | None] = {SFT: counts["sft_rows"], PAIRS: counts["pair_rows"], TRUST: None}
             it.finish(files, counts, time.monotonic() - started)
         return it.manifest

@@ -54,6 +54,10 @@ class RoundPaths:
     def report(self) -> Path:
         return self.folder / "eval" / "report"
 
+    @property
+    def gate(self) -> Path:
+        return self.folder / "gate"
+
 
 @dataclass(frozen=True, slots=True)
 class RunPaths:
@@ -89,6 +93,7 @@ class RunPaths:
 CHECKPOINT = "checkpoint"
 TREES = "trees"
 FAILURES = "failures.jsonl"
+SHARDS = "shards"
 SFT = "sft.parquet"
 PLAYS = "plays.parquet"
 PAIRS = "pairs.parquet"
@@ -96,3 +101,4 @@ LABELS = "labels.parquet"
 TRUST = "trust.json"
 ANSWERS = "answers.jsonl"
 REPORT = "report.json"
+GATE = "gate.json"

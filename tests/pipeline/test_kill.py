@@ -175,7 +175,12 @@ def contents(run: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))
-        if not path.is_file() or path.name in (".lock", "train.log") or path.suffix == ".tmp" or ".tmp/" in name:
+        if (
+            not path.is_file()
+            or path.name in (".lock", ".progress", "train.log")
+            or path.suffix == ".tmp"
+            or ".tmp/" in name
+        ):
             continue
         if path.name == "manifest.json":
             its = manifest.read(path.parent)

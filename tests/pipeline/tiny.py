@@ -57,6 +57,7 @@ STAGES = (
     *("round-1/eval/policy", "round-1/eval/search", "round-1/eval/report"),
     *("round-2/search", "round-2/select", "round-2/policy", "round-2/ppm", "round-2/control"),
     *("round-2/eval/policy", "round-2/eval/control", "round-2/eval/search", "round-2/eval/report"),
+    "round-2/gate",
 )
 
 
