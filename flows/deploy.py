@@ -15,7 +15,13 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import (
+    ConcurrencyLimitConfig,
+    ConcurrencyLimitStrategy,
+    FlowRun,
+    State,
+    StateType,
+)
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
@@ -24,13 +30,18 @@ from prefect.states import Cancelled, Crashed
 from prefect.workers.process import ProcessWorker
 
 from flows.evolve import ROUNDS
-from flows.round import LIMIT
+from flows.tasks import LIMIT
 
 POOL = "local"
+EVOLVE = "flows/evolve.py:evolve_flow"
 EVOLUTIONS = "evolutions"
 """Queue of the pool for evolutions, which wait for their rounds and so must never fill all places of the worker."""
 NIGHTLY = "0 2 * * *"
 """When `evolve/nightly` runs, once somebody switches its schedule on."""
+OWN = "evolve-schedule"
+"""The slug of the schedule that `rstar evolve --schedule` makes or moves."""
+ALONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+"""For what runs by the clock: a run that is due while the last one is still at work is cancelled, not heaped up."""
 
 
 def deploy(limit: int = 8, slots: int = 1) -> None:
@@ -49,21 +60,34 @@ def deploy(limit: int = 8, slots: int = 1) -> None:
         client.upsert_global_concurrency_limit_by_name(LIMIT, slots)
     for number in range(1, ROUNDS + 1):
         _deploy("flows/round.py:round_flow", f"round-{number}", parameters={"round_number": number})
-    _deploy("flows/evolve.py:evolve_flow", "evolve", work_queue_name=EVOLUTIONS)
+    _deploy(EVOLVE, "evolve", work_queue_name=EVOLUTIONS)
     what = {"config": ["configs/demo.yaml", "name=nightly"]}
     asleep = Cron(NIGHTLY, active=False, slug="nightly")
-    _deploy("flows/evolve.py:evolve_flow", "nightly", work_queue_name=EVOLUTIONS, parameters=what, schedule=asleep)
+    _deploy(EVOLVE, "nightly", parameters=what, schedule=asleep, concurrency_limit=ALONE, work_queue_name=EVOLUTIONS)
 
 
-def _deploy(entrypoint: str, name: str, **options: Any) -> None:
+def schedule(name: str, config: list[str], cron: str, timezone: str) -> None:
+    """Let an evolution run by the clock: deployment `evolve/NAME`, one run at a time. Its other schedules stay."""
+    when = Cron(cron, timezone=timezone, slug=OWN)
+    what = {"config": config}
+    options = {"parameters": what, "schedule": when, "concurrency_limit": ALONE, "work_queue_name": EVOLUTIONS}
+    _deploy(EVOLVE, name, renew=True, **options)
+
+
+def _deploy(entrypoint: str, name: str, renew: bool = False, **options: Any) -> None:
+    """Create a deployment, or renew it: then what people set stays, its schedules and parameters, but with `renew`
+    these parameters and this schedule take the place of those of before."""
     made = cast("Flow[..., Any]", Flow.from_source(str(Path.cwd()), entrypoint))
     deployment = cast(RunnerDeployment, made.to_deployment(name, tags=["rstar"], work_pool_name=POOL, **options))
     with suppress(ObjectNotFound), get_client(sync_client=True) as client:
         there = client.read_deployment_by_name(deployment.full_name)
-        deployment.parameters = there.parameters
+        own = list(deployment.schedules or []) if renew else []
+        if not renew:
+            deployment.parameters = there.parameters
         # An update drops schedules that it does not name.
-        kept = {"schedule", "active", "parameters", "slug"}
-        deployment.schedules = [DeploymentScheduleUpdate(**one.model_dump(include=kept)) for one in there.schedules]
+        fields = {"schedule", "active", "parameters", "slug"}
+        kept = [one for one in there.schedules if one.slug not in {mine.slug for mine in own}]
+        deployment.schedules = [*(DeploymentScheduleUpdate(**one.model_dump(include=fields)) for one in kept), *own]
     deployment.apply()
 
 
@@ -84,8 +108,10 @@ def tidy() -> list[str]:
             # Several nights missed must not become several evolutions at once.
             if run.auto_scheduled and run.expected_start_time and run.expected_start_time < datetime.now(UTC):
                 client.set_flow_run_state(run.id, Cancelled(message="Missed: no worker was up."), force=True)
-        # The server keeps leases in memory: those of its last life would occupy their slots for ever.
-        client.update_global_concurrency_limit(LIMIT, GlobalConcurrencyLimitUpdate(active_slots=0))
+        # A server without Redis keeps leases in memory: those of its last life would occupy their slots for ever. The
+        # limits of deployments are among these.
+        for one in client.read_global_concurrency_limits(limit=200):
+            client.update_global_concurrency_limit(one.name, GlobalConcurrencyLimitUpdate(active_slots=0))
     return [run.name for run in lost]
 
 

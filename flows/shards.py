@@ -1,30 +1,41 @@
-"""Searches in shards on a Ray cluster, through Prefect's task runner for Ray."""
+"""Searches in shards on a Ray cluster, through Prefect's task runner for Ray.
 
+The cluster's processes find the task by this module's name; the flow's own file, which a worker runs by its path, has
+none.
+"""
+
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from prefect import Task
-
+from flows.tasks import stage
 from rstar.config.run import TasksConfig
 from rstar.errors import InputError
-from rstar.pipeline.search import Shard, Spread, elsewhere
+from rstar.pipeline.search import Shard, Spread, elsewhere, search_shard
+
+
+@stage("shard")
+def shard_task(shard: Shard) -> tuple[float, float]:
+    """Search a part of a stage's problems, on a cluster."""
+    return search_shard(shard)
 
 
 @contextmanager
-def spread(how: TasksConfig, search: Task[[Shard], tuple[float, float]]) -> Iterator[None]:
-    """Let searches in the block run where `runtime.tasks` says, each shard as a task run of `search`."""
+def spread(how: TasksConfig) -> Iterator[None]:
+    """Let searches in the block run where `runtime.tasks` says, each shard a task run."""
     if how.kind == "local":
         yield
         return
-    token = elsewhere.set(_on_ray(how, search))
+    token = elsewhere.set(_on_ray(how))
     try:
         yield
     finally:
         elsewhere.reset(token)
 
 
-def _on_ray(how: TasksConfig, search: Task[[Shard], tuple[float, float]]) -> Spread:
+def _on_ray(how: TasksConfig) -> Spread:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         from prefect_ray import RayTaskRunner
         from prefect_ray.context import remote_options
@@ -40,7 +51,7 @@ def _on_ray(how: TasksConfig, search: Task[[Shard], tuple[float, float]]) -> Spr
             remote_options(num_cpus=how.cpus, num_gpus=how.gpus),
         ):
             # Ray is left only when every shard has ended: none may write any more when the stage goes on.
-            futures = [runner.submit(search, {"shard": shard}) for shard in shards]
+            futures = [runner.submit(shard_task, {"shard": shard}) for shard in shards]
             for future in futures:
                 yield future.result()
 

@@ -178,7 +178,9 @@ def _start_stores() -> list[Child]:
     _wait(lambda: place.listens(HOST, stores.ports[1]), postgres, redis)
     os.environ.update(stores.settings())
     upgrade = _start("upgrade", "server", *_prefect("server", "database", "upgrade", "-y"))
-    _wait(lambda: upgrade.process.poll() == 0, postgres, redis)
+    _wait(lambda: upgrade.process.poll() is not None, postgres, redis)
+    if upgrade.process.returncode:
+        _check(upgrade)
     return [postgres, redis]
 
 

@@ -1,6 +1,7 @@
 """Every command, each a few lines over the pipeline."""
 
 import signal
+import subprocess
 import sys
 from collections import Counter
 from datetime import timedelta
@@ -39,11 +40,29 @@ Run = Annotated[Path, typer.Argument(help="The folder of a run, such as runs/dem
 
 
 @app.command()
-def evolve(config: Sources, quiet: Quiet = False, json: AsJson = False) -> None:
+def evolve(
+    config: Sources,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="Not now, but by the clock of `make up`: one run at a time, each going on where the last one ended."
+            ' "0 2 * * *" is every night at two.',
+            metavar="CRON",
+        ),
+    ] = None,
+    timezone: Annotated[str, typer.Option(help="In which the hours of --schedule are meant.")] = "UTC",
+    quiet: Quiet = False,
+    json: AsJson = False,
+) -> None:
     """Run all rounds of an evolution; the same command again goes on where it stopped."""
     from rstar.pipeline.round import evolve as run
 
     cfg = inspect.config(config)
+    if schedule is not None:
+        # Prefect is flows' affair, and a process of its own reads Prefect's settings anew.
+        words = [cfg.name, schedule, "--timezone", timezone, "--", *config]
+        done = subprocess.run([sys.executable, "-m", "flows.schedule", *words], check=False)
+        raise typer.Exit(done.returncode)
     with screen.progress(quiet) as progress:
         rounds = run(cfg, progress)
     _show_rounds(cfg.runtime.runs / cfg.name, rounds, json)
