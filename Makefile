@@ -9,7 +9,7 @@ CONSTRAINTS ?= -c constraints-cpu.txt
 EXTRAS ?= train,plots,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-sandbox demo test soak check lint format up down clean docs
+.PHONY: help setup setup-sandbox demo test test-all soak check lint format up down clean docs
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,7 +34,11 @@ setup-sandbox: setup ## .venv-sandbox, a newer Python for the sandbox's steps: s
 demo: setup ## two rounds of self-evolution on a tiny model, and the table of rounds beside the control
 	$(BIN)/rstar evolve configs/demo.yaml
 
-test: setup ## the whole test suite
+test: setup ## the test suite, but for what takes many minutes
+	$(BIN)/python -m pytest --ignore=tests/chaos
+
+test-all: setup ## all tests: also kills by the dozen, schedules, PostgreSQL and Redis, Ray
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) $(CONSTRAINTS) -e '.[$(EXTRAS),ray,scale]'
 	$(BIN)/python -m pytest
 
 check: lint ## format, lint, types, layers, and the tests that take seconds

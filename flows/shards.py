@@ -1,8 +1,4 @@
-"""Searches in shards on a Ray cluster, through Prefect's task runner for Ray.
-
-The cluster's processes find the task by this module's name; the flow's own file, which a worker runs by its path, has
-none.
-"""
+"""Searches in shards on a Ray cluster, through Prefect's task runner for Ray."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -35,7 +31,9 @@ def spread(how: TasksConfig) -> Iterator[None]:
 
 
 def _on_ray(how: TasksConfig) -> Spread:
+    # Ray's defaults send statistics out, and let its workers stand back behind everything else on the machine.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         from prefect_ray import RayTaskRunner
         from prefect_ray.context import remote_options
