@@ -155,7 +155,8 @@ def read(folder: Path) -> Manifest | None:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise Damaged(f"{path}: not a manifest ({error.errors()[0]['msg']})") from error
+        why = error.errors()[0]["msg"]
+        raise Damaged(f"{path}: not a manifest ({why}); `rstar check RUN --repair` has its stage made again") from error
 
 
 def begun(folder: Path) -> Manifest | None:

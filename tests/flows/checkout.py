@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
@@ -112,13 +113,20 @@ class Checkout:
 
 
 def ask(port: int, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Prefect's answer: a GET, or with a body a POST."""
+    """Prefect's answer: a GET, or with a body a POST; a busy server is asked again, as Prefect's own client does."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/{path}", data=data, headers={"content-type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or time.monotonic() > deadline:
+                raise
+        time.sleep(1)
 
 
 def free_port() -> int:
