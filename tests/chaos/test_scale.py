@@ -1,10 +1,10 @@
 """The same evolution on PostgreSQL and Redis, and with its searches on Ray: the same bytes."""
 
+import contextlib
 import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,12 +16,12 @@ pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
-def stores(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def stores(checkout: Checkout) -> Iterator[None]:
     """PostgreSQL, Redis and their Python packages are there; what PostgreSQL keeps outside the checkout is removed."""
-    monkeypatch.chdir(checkout.folder)
-    Path(".rstar/prefect").mkdir(parents=True)
+    (checkout.folder / ".rstar" / "prefect").mkdir(parents=True)
     try:
-        found = scale.find()
+        with contextlib.chdir(checkout.folder):
+            found = scale.find()
     except scale.Missing as missing:
         pytest.skip(str(missing))
     yield
