@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -274,12 +274,21 @@ def _tell(progress: Progress, name: str, store: TreeStore, total: int) -> None:
 
 
 def _shards(folder: Path, cfg: RunConfig, problems: Sequence[Problem], models: Models, one: Pass) -> list[Shard]:
-    """The problems in shards. A name is used once: a lost process of an earlier start may still write into its own."""
+    """The problems in shards, whose paths hold wherever they are searched. A name is used once: a lost process of an
+    earlier start may still write into its own."""
     size, start = cfg.runtime.tasks.shard, uuid4().hex[:8]
+    models = replace(models, generators=_absolute(models.generators), values=_absolute(models.values))
+    place = folder.absolute() / SHARDS
     return [
-        Shard(cfg, tuple(problems[at : at + size]), models, one, folder / SHARDS / f"{one.attempt}-{start}-{at}")
+        Shard(cfg, tuple(problems[at : at + size]), models, one, place / f"{one.attempt}-{start}-{at}")
         for at in range(0, len(problems), size)
     ]
+
+
+def _absolute(models: Mapping[str, Any]) -> dict[str, Any]:
+    """Folders by their whole path; teachers and hub names as they are."""
+    there = {role: who for role, who in models.items() if isinstance(who, Path) and who.exists()}
+    return {**models, **{role: who.absolute() for role, who in there.items()}}
 
 
 def _spread(
