@@ -12,6 +12,7 @@ from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound, Pause
 from prefect.runtime import flow_run
 from prefect.states import Suspended
@@ -70,7 +71,8 @@ def main() -> int:
 def _pause(client: SyncPrefectClient, run: FlowRun) -> str:
     if run.state is None or not run.state.is_running():
         raise CannotBe(f"{run.name} cannot be paused: it is not running")
-    client.set_flow_run_state(run.id, Suspended(timeout_seconds=A_YEAR_S))
+    # By force: else Prefect suspends no run that another one has started, as an evolution starts its rounds.
+    client.set_flow_run_state(run.id, Suspended(timeout_seconds=A_YEAR_S), force=True)
     return f"{run.name} pauses when its present stage ends"
 
 
@@ -79,7 +81,9 @@ def _resume(client: SyncPrefectClient, run: FlowRun) -> str:
         raise CannotBe(f"{run.name} cannot be resumed: it is not paused")
     if run.state.name != ENDED:
         raise CannotBe(f"{run.name} cannot be resumed yet: the stage it was in has not ended")
-    client.resume_flow_run(run.id)
+    done = client.resume_flow_run(run.id)
+    if done.status is not SetStateStatus.ACCEPT:
+        raise CannotBe(f"{run.name} cannot be resumed: {getattr(done.details, 'reason', None) or done.status}")
     return f"{run.name} goes on"
 
 
