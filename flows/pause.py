@@ -6,6 +6,8 @@ finished. (Cancelling ends a run at once; starting it again goes on as well.)
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from prefect import get_client
@@ -15,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound, Pause
 from prefect.runtime import flow_run
-from prefect.states import Suspended
+from prefect.states import Paused, Suspended
 
 A_YEAR_S = 365 * 24 * 3600
 """A paused run fails when nobody has resumed it by then."""
@@ -27,16 +29,24 @@ class CannotBe(Exception):
     """What was asked for does not fit the state that the run is in; the message says which."""
 
 
-def hold() -> None:
-    """Between two stages: end this process if somebody has paused its run."""
-    if flow_run.id is None:
-        return
+@contextmanager
+def pausable() -> Iterator[Callable[[], None]]:
+    """What a flow does between two stages of the block, to end its process if somebody has paused its run. (Some
+    versions of Prefect end it by themselves, where the next task begins.)"""
+    try:
+        yield _end_if_paused
+    except Pause:
+        with get_client(sync_client=True) as client:
+            ended = Paused(timeout_seconds=A_YEAR_S, reschedule=True, name=ENDED)
+            client.set_flow_run_state(UUID(flow_run.id), ended, force=True)
+        raise
+
+
+def _end_if_paused() -> None:
     with get_client(sync_client=True) as client:
-        own = UUID(flow_run.id)
-        state = client.read_flow_run(own).state
-        if state is not None and state.is_paused():
-            client.set_flow_run_state(own, Suspended(timeout_seconds=A_YEAR_S, name=ENDED), force=True)
-            raise Pause(state=client.read_flow_run(own).state)
+        state = client.read_flow_run(UUID(flow_run.id)).state
+    if state is not None and state.is_paused():
+        raise Pause(state=state)
 
 
 def unfinished(client: SyncPrefectClient, run: UUID) -> list[FlowRun]:

@@ -13,7 +13,7 @@ from prefect.concurrency.sync import concurrency
 from pydantic import Field
 
 from flows import artifacts, shards
-from flows.pause import hold
+from flows.pause import pausable
 from flows.tasks import LIMIT, stage
 from rstar.config.run import RunConfig
 from rstar.pipeline import inspect
@@ -95,9 +95,10 @@ def round_flow(
         round_number: which round, counted from 1; the one before must be finished
     """
     cfg = inspect.config(config)
-    for step in (prepare, search, select, train_policy, train_beside, evaluate):
-        hold()
-        step(cfg, round_number)
-    summary = summarise(cfg, round_number)
+    with pausable() as hold:
+        for step in (prepare, search, select, train_policy, train_beside, evaluate):
+            hold()
+            step(cfg, round_number)
+        summary = summarise(cfg, round_number)
     let_pass(cfg, round_number, summary)
     return summary
