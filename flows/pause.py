@@ -8,12 +8,13 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound, Pause
 from prefect.runtime import flow_run
@@ -37,7 +38,7 @@ def pausable() -> Iterator[Callable[[], None]]:
         yield _end_if_paused
     except Pause:
         with get_client(sync_client=True) as client:
-            ended = Paused(timeout_seconds=A_YEAR_S, reschedule=True, name=ENDED)
+            ended: State[Any] = Paused(timeout_seconds=A_YEAR_S, reschedule=True, name=ENDED)
             client.set_flow_run_state(UUID(flow_run.id), ended, force=True)
         raise
 
