@@ -8,7 +8,7 @@ from rstar.store import manifest
 from tests.flows.checkout import Checkout, ask, free_port, until
 from tests.pipeline import tiny
 
-pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_an_evolution_is_paused_resumed_cancelled_and_ends_as_if_left_alone(checkout: Checkout) -> None:
@@ -50,7 +50,7 @@ def test_an_evolution_is_paused_resumed_cancelled_and_ends_as_if_left_alone(chec
     assert any(run["state_type"] == "CANCELLED" for run in rounds()), "the evolution had ended before"
     until(lambda: not checkout.processes("prefect.engine") + checkout.processes("rstar."), 60, checkout.logs)
 
-    done = checkout.run("prefect", "deployment", "run", "evolve", "--watch", "-p", 'config=["run.yaml"]', timeout_s=600)
+    done = checkout.run("prefect", "deployment", "run", "evolve", "--watch", "-p", 'config=["run.yaml"]', timeout_s=900)
     assert done.returncode == 0, done.stdout + checkout.logs()
     assert tiny.contents(checkout.folder / "runs" / "tiny") == tiny.contents(tiny.evolved() / "runs" / "tiny")
     assert checkout.python("-m", "flows.down").returncode == 0

@@ -12,7 +12,7 @@ from flows import scale
 from tests.flows.checkout import Checkout, free_port, until
 from tests.pipeline import tiny
 
-pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def stores(checkout: Checkout) -> Iterator[None]:
 
 def evolve(checkout: Checkout, *settings: str) -> None:
     config = ", ".join(f'"{word}"' for word in ("run.yaml", *settings))
-    done = checkout.run("prefect", "deployment", "run", "evolve", "--watch", "-p", f"config=[{config}]", timeout_s=600)
+    done = checkout.run("prefect", "deployment", "run", "evolve", "--watch", "-p", f"config=[{config}]", timeout_s=900)
     assert done.returncode == 0, done.stdout + done.stderr + checkout.logs()
 
 
