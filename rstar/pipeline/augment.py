@@ -17,7 +17,8 @@ from rstar.errors import StageFailed
 from rstar.pipeline.engines import Models
 from rstar.pipeline.prepare import identity
 from rstar.pipeline.progress import Progress, silent
-from rstar.pipeline.search import Failures, world
+from rstar.pipeline.search import world
+from rstar.store.failures import Failures
 from rstar.store.fingerprint import file_sha256
 from rstar.store.journal import Journal
 from rstar.store.layout import CHECKPOINT, FAILURES, SFT

@@ -19,6 +19,7 @@ from rstar.errors import ConfigError
 from rstar.evaluate.answer import choose, vote
 from rstar.evaluate.metrics import Rate, at_k, by_level, endings, pair_accuracy, total
 from rstar.pipeline.engines import Models
+from rstar.pipeline.gate import promoted
 from rstar.pipeline.prepare import content, identity, is_stage, paths_of, problems, required, task_recipe
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.roles import value_roles
@@ -200,7 +201,7 @@ def report_stage(cfg: RunConfig, number: int) -> Manifest:
             started = time.monotonic()
             summary: dict[str, Any] = {
                 "round": number,
-                "searched_by": "bootstrap" if number == 1 else f"policy of round {number - 1}",
+                "searched_by": "bootstrap" if number == 1 else f"policy of round {promoted(cfg, number)}",
                 "coverage": found["search"].metrics,
                 "data": found["select"].metrics,
                 "policy": found["policy"].metrics,

@@ -12,9 +12,10 @@ from rstar.config.run import SHARED, RunConfig, merge
 from rstar.core.tree import Tree
 from rstar.errors import ConfigError, Damaged, InputError
 from rstar.evaluate import report
+from rstar.pipeline.prepare import required
 from rstar.store import manifest
-from rstar.store.layout import TREES, RunPaths
-from rstar.store.trees import lines, read_trees
+from rstar.store.layout import TREES, RoundPaths, RunPaths
+from rstar.store.trees import broken_lines, read_trees
 
 
 def config(sources: Sequence[str]) -> RunConfig:
@@ -47,33 +48,21 @@ def stored_config(folder: Path) -> dict[str, Any]:
 def stages(folder: Path) -> list[Path]:
     """Every stage folder of a run that has begun, in the order they are worked on."""
     stored_config(folder)
-    paths = RunPaths(folder)
-    found = [paths.problems, paths.base, paths.pretrained]
-    for number in range(1, sum(1 for _ in folder.glob("round-*")) + 1):
-        one = paths.round(number)
-        found += [one.search, one.select, one.policy, one.ppm, one.control]
-        found += sorted(path.parent for path in one.value("*").parent.glob(f"*/{manifest.NAME}"))
-        found += [one.eval_policy, one.eval_control, one.eval_search, one.report]
+    rounds = sum(1 for _ in folder.glob("round-*"))
+    found = [RunPaths(folder).problems, RunPaths(folder).base, RunPaths(folder).pretrained]
+    found += [path for number in range(1, rounds + 1) for path in _of_round(folder, number)]
     found += sorted(path.parent for path in (folder / "evaluations").glob(f"*/{manifest.NAME}"))
     found += sorted(path.parent for path in (folder / "paper").glob(f"**/{manifest.NAME}"))  # follows no links
     return [path for path in found if (path / manifest.NAME).exists()]
 
 
-def status(folder: Path) -> list[dict[str, Any]]:
-    """One row a stage: its name, open or complete, what is done, and the seconds it took."""
-    rows = []
-    for path in stages(folder):
-        found = manifest.read(path)
-        assert found is not None
-        rows.append(
-            {
-                "stage": str(path.relative_to(folder)),
-                "status": found.status,
-                "done": _done(path, found),
-                "seconds": found.seconds,
-            }
-        )
-    return rows
+def _of_round(folder: Path, number: int, values: Sequence[str] = ()) -> list[Path]:
+    """All stages that a round can have; further value models are those on disk and `values`."""
+    one = RunPaths(folder).round(number)
+    there = (path.parent.name for path in one.value("*").parent.glob(f"*/{manifest.NAME}"))
+    roles = sorted({*there, *values})
+    trained = [one.search, one.select, one.policy, one.ppm, one.control, *(one.value(role) for role in roles)]
+    return [*trained, one.eval_policy, one.eval_control, one.eval_search, one.report, one.gate]
 
 
 def check(folder: Path) -> tuple[int, list[str], list[str]]:
@@ -87,19 +76,31 @@ def check(folder: Path) -> tuple[int, list[str], list[str]]:
     found = stages(folder)
     known = set(_fingerprints(found))
     for path in found:
-        try:
-            wrong += manifest.check(path)
-            its = manifest.read(path)
-        except Damaged as error:
-            wrong.append(str(error))
+        lines, damaged = examine(path)
+        wrong += lines
+        its = None if manifest.NAME in damaged else manifest.read(path)
+        if its is None:
             continue
-        assert its is not None
         for name, fingerprint in its.inputs.items():
             if name != "problems" and fingerprint not in known:
                 wrong.append(f"{path / manifest.NAME}: its input {name!r} is no stage of this run")
         if its.status == "open":
             unfinished.append(str(path.relative_to(folder)))
     return len(found), unfinished, wrong
+
+
+def examine(stage: Path) -> tuple[list[str], list[str]]:
+    """(what is wrong with a stage, a line each; its damaged files): the manifest and what it sealed, and in parts that
+    are still open every line that is no tree."""
+    try:
+        wrong, damaged = manifest.check(stage)
+    except Damaged as error:
+        return [str(error)], [manifest.NAME]
+    for path in sorted((stage / TREES).glob("*.jsonl")):
+        broken = broken_lines(path)
+        wrong += [f"{path}, line {number}: not a tree" for number in broken]
+        damaged += [f"{TREES}/{path.name}"] if broken else []
+    return wrong, damaged
 
 
 def _fingerprints(found: list[Path]) -> Iterator[str]:
@@ -116,13 +117,21 @@ def summaries(folder: Path) -> list[dict[str, Any]]:
     stored_config(folder)
     rounds: list[dict[str, Any]] = []
     while True:
-        found = manifest.read(RunPaths(folder).round(len(rounds) + 1).report)
+        one = RunPaths(folder).round(len(rounds) + 1)
+        found = manifest.read(one.report)
         if found is None or found.status != "complete":
             break
-        rounds.append(found.metrics)
+        rounds.append(summary_of(one))
     if not rounds:
         raise InputError(f"{folder}: no round is finished yet (see `rstar status {folder}`)")
     return rounds
+
+
+def summary_of(one: RoundPaths) -> dict[str, Any]:
+    """A finished round's report and, as `gate`, how it compares with the last promoted round (None for round 1)."""
+    gate = manifest.read(one.gate)
+    told = gate.metrics if gate is not None and gate.status == "complete" else None
+    return {**required(one.report).metrics, "gate": told}
 
 
 def table_row(summary: dict[str, Any]) -> dict[str, str]:
@@ -160,10 +169,3 @@ def _trees(folder: Path, number: int, stage: str) -> Iterator[Tree]:
     if not trees.is_dir():
         raise InputError(f"{trees}: there is no such folder (stages with trees: search, eval/policy, eval/search)")
     return read_trees(trees)
-
-
-def _done(path: Path, found: manifest.Manifest) -> str:
-    trees = path / TREES
-    if trees.is_dir():
-        return f"{sum(1 for part in sorted(trees.glob('*.jsonl*')) for _ in lines(part))} trees"
-    return f"{len(found.parts)} files" if found.parts else ""

@@ -13,10 +13,10 @@ from rstar.core.problem import Demonstration, Problem
 from rstar.data import sets
 from rstar.data.jsonl import objects
 from rstar.data.tasks import problem_of, problem_row
-from rstar.errors import InputError
+from rstar.errors import Damaged, InputError
 from rstar.store.fingerprint import file_sha256, fingerprint
 from rstar.store.layout import CHECKPOINT, RunPaths
-from rstar.store.manifest import Manifest, read, stage, write_atomic
+from rstar.store.manifest import Manifest, missing, read, stage, write_atomic
 
 
 def paths_of(cfg: RunConfig) -> RunPaths:
@@ -75,10 +75,16 @@ def task_recipe(cfg: RunConfig) -> dict[str, Any]:
 
 
 def required(folder: Path) -> Manifest:
-    """The manifest of a stage that must be finished by now. Raises InputError when it is not."""
+    """The manifest of a stage that must be finished by now. Raises InputError when it is not, and Damaged when a file
+    of its has vanished."""
     manifest = read(folder)
     if manifest is None or manifest.status != "complete":
         raise InputError(f"{folder}: this stage is needed here and is not finished; run the rounds in order")
+    if (gone := missing(folder, manifest)) is not None:
+        raise Damaged(
+            f"{gone}: missing, though {folder} is finished; put it back, or have the stage made again:"
+            " `rstar check RUN --repair`"
+        )
     return manifest
 
 

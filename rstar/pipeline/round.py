@@ -28,7 +28,8 @@ from rstar.evaluate.report import table
 from rstar.pipeline.base import base
 from rstar.pipeline.engines import Generator, Models
 from rstar.pipeline.evaluate import greedy_stage, guide_of, guided_stage, report_stage, shared_recipe
-from rstar.pipeline.inspect import stored_config
+from rstar.pipeline.gate import gate_stage, let_pass, promoted
+from rstar.pipeline.inspect import stored_config, summary_of
 from rstar.pipeline.prepare import base_of, content, paths_of, problems, required, searched, searched_ids
 from rstar.pipeline.progress import Progress, silent
 from rstar.pipeline.search import Pass, coverage, grammar_of, search_stage
@@ -37,8 +38,8 @@ from rstar.pipeline.train import RUNTIME, control_stage, policy_stage, ppm_stage
 from rstar.pipeline.values import value_stage
 from rstar.search.explore import EXPLORER
 from rstar.store.fingerprint import differences
-from rstar.store.layout import CHECKPOINT, TREES
-from rstar.store.manifest import Manifest, begun, stage, write_atomic
+from rstar.store.layout import CHECKPOINT, TREES, RoundPaths
+from rstar.store.manifest import Manifest, begun, stage, writable, write_atomic
 from rstar.store.trees import read_trees
 from rstar.text.prompts import Prompts
 
@@ -60,7 +61,9 @@ def run_round(cfg: RunConfig, number: int, progress: Progress = silent) -> dict[
     policy_stage(cfg, number, progress)
     train_beside(cfg, number, progress)
     evaluate(cfg, number, progress)
-    return summarise(cfg, number)
+    summary = summarise(cfg, number)
+    let_pass(cfg, number, summary)
+    return summary
 
 
 def start(cfg: RunConfig, number: int) -> None:
@@ -87,13 +90,15 @@ def start(cfg: RunConfig, number: int) -> None:
         paths.round(number).folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"runtime.runs: {paths.folder} cannot be written to ({error.strerror})") from error
-    write_atomic(paths.run, orjson.dumps({"config": resolved}, option=orjson.OPT_INDENT_2))
     spec = cfg.rounds[number - 1].model_dump(mode="json")
-    write_atomic(paths.round(number).spec, orjson.dumps(spec, option=orjson.OPT_INDENT_2))
+    with writable(paths.folder):
+        write_atomic(paths.run, orjson.dumps({"config": resolved}, option=orjson.OPT_INDENT_2))
+        write_atomic(paths.round(number).spec, orjson.dumps(spec, option=orjson.OPT_INDENT_2))
 
 
 def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest:
-    """Round 1: the bootstrap searches its problems. Later: the last round's policy (and PPM) the training problems."""
+    """Round 1: the bootstrap searches its problems. Later: the last promoted round's policy (and PPM) the training
+    problems."""
     how = cfg.rounds[number - 1]
     paths = paths_of(cfg)
     _, manifest = problems(cfg)
@@ -101,7 +106,7 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
     first = number == 1
     role = how.search.value if how.search.annotation == "ppm" else None
     if not first:
-        earlier = paths.round(number - 1)
+        earlier = _searcher(cfg, number, role)
         inputs["policy"] = required(earlier.policy).fingerprint
         if role is not None:
             inputs[role] = required(earlier.value(role)).fingerprint
@@ -163,12 +168,14 @@ def evaluate(cfg: RunConfig, number: int, progress: Progress = silent) -> None:
 
 
 def summarise(cfg: RunConfig, number: int) -> dict[str, Any]:
-    """Gather the round's report, and write the table of all rounds so far."""
-    summary = report_stage(cfg, number).metrics
+    """Gather the round's report, hold it against the last promoted round, and write the table of all rounds so far."""
+    report_stage(cfg, number)
+    gate_stage(cfg, number)
     paths = paths_of(cfg)
-    rounds = [required(paths.round(n).report).metrics for n in range(1, number + 1)]
-    write_atomic(paths.report, table(cfg.name, rounds).encode())
-    return summary
+    rounds = [summary_of(paths.round(n)) for n in range(1, number + 1)]
+    with writable(paths.folder):
+        write_atomic(paths.report, table(cfg.name, rounds).encode())
+    return rounds[-1]
 
 
 def _bootstrap(cfg: RunConfig) -> tuple[Models, Prompts]:
@@ -187,8 +194,19 @@ def _bootstrap(cfg: RunConfig) -> tuple[Models, Prompts]:
             return Models({"policy": Demonstrator(made.bootstrap, given.noise)}), Prompts(grammar)
 
 
+def _searcher(cfg: RunConfig, number: int, role: str | None) -> RoundPaths:
+    """The round whose models search in round `number`. Raises ConfigError when it has no value model for `role`."""
+    last = promoted(cfg, number)
+    if role is not None and role not in cfg.rounds[last - 1].roles:
+        raise ConfigError(
+            f"rounds.{number - 1}.search.annotation: round {last}, to whose models the gate has rolled back, has no"
+            f" value model {role!r}; use `terminal`, or gate.on_regression=warn"
+        )
+    return paths_of(cfg).round(last)
+
+
 def _learned(cfg: RunConfig, number: int, role: str | None) -> Models:
-    earlier = paths_of(cfg).round(number - 1)
+    earlier = _searcher(cfg, number, role)
     values = {} if role is None else {role: earlier.value(role) / CHECKPOINT}
     generators: dict[str, Generator] = {"policy": earlier.policy / CHECKPOINT}
     explore = cfg.rounds[number - 1].explore
@@ -238,7 +256,7 @@ def _identity(resolved: dict[str, Any]) -> dict[str, Any]:
 
     Problem files count by their bytes, which the `problems` stage compares, and not by where they lie.
     """
-    skip = ("engine", "runtime", *SHARED, "rounds", "name")
+    skip = ("engine", "runtime", "gate", *SHARED, "rounds", "name")
     files = ("train", "test", "demonstrations", "examples")
     runtime = ("python", "workers", "concurrency", "live_states", "keep")
     kept = {name: value for name, value in resolved.items() if name not in skip}

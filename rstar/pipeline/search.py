@@ -2,15 +2,17 @@
 
 import asyncio
 import os
+import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
-
-import orjson
+from uuid import uuid4
 
 from rstar.answers.grader import Grader
 from rstar.config.engine import EngineConfig
@@ -32,8 +34,9 @@ from rstar.search.calls import Search, Seeds
 from rstar.search.explore import explored
 from rstar.search.reward import grade_afterwards
 from rstar.search.setup import set_up
-from rstar.store.layout import FAILURES, TREES
-from rstar.store.manifest import Stage, write_atomic
+from rstar.store.failures import Failures
+from rstar.store.layout import FAILURES, SHARDS, TREES
+from rstar.store.manifest import Stage
 from rstar.store.trees import TreeStore, read_trees
 from rstar.text.grammar import Grammar, Task
 from rstar.text.prompts import Prompts
@@ -78,10 +81,11 @@ class Surroundings(Protocol):
     def engine(self) -> EngineConfig: ...
 
 
+World = tuple[dict[str, Lane], Sandbox]
+
+
 @asynccontextmanager
-async def world(
-    cfg: Surroundings, models: Models, logs: Path, ledger: Ledger | None = None
-) -> AsyncIterator[tuple[dict[str, Lane], Sandbox]]:
+async def world(cfg: Surroundings, models: Models, logs: Path, ledger: Ledger | None = None) -> AsyncIterator[World]:
     """Every lane a search can ask, and the sandbox behind one of them; all gone when the block ends.
 
     What models read is charged to `ledger`; servers that are started write their logs into the folder `logs`.
@@ -107,24 +111,33 @@ def search_stage(
     Resumes by counting what is owed: problems whose tree is on disk are not searched again. Raises StageFailed when
     more problems failed than `runtime.max_failure_rate` allows. The time it takes is added to the stage's clock.
     """
-    with clocked(it) as lanes:
-        return asyncio.run(_search_stage(it, cfg, problems, models, passes, progress, label, lanes))
+    with clocked(it) as spent:
+        return asyncio.run(_search_stage(it, cfg, problems, models, passes, it.told(progress), label, spent))
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a search used besides this process: its lanes, and the seconds of its shards in other processes."""
+
+    lanes: list[Lane] = field(default_factory=list)
+    cpu_s: float = 0.0
+    gpu_s: float = 0.0
+
+    def busy_s(self) -> float:
+        """GPU-seconds: the time that lanes on a GPU, here and elsewhere, were busy."""
+        return self.gpu_s + sum(lane.stats.busy_s for lane in self.lanes if lane.device == "cuda")
 
 
 @contextmanager
-def clocked(it: Stage) -> Iterator[list[Lane]]:
+def clocked(it: Stage) -> Iterator[Spent]:
     """Add to the stage's clock what the block takes: seconds on the wall, CPU-seconds of this process and of the
-    children that ended in it, and GPU-seconds, the time that those of the lanes it was given were busy on a GPU."""
-    lanes: list[Lane] = []
+    children that ended in it, and GPU-seconds; the latter two also of what it says was spent elsewhere."""
+    spent = Spent()
     started, cpu = time.monotonic(), _cpu_s()
     try:
-        yield lanes
+        yield spent
     finally:
-        it.clock(
-            wall_s=time.monotonic() - started,
-            cpu_s=_cpu_s() - cpu,
-            gpu_s=sum(lane.stats.busy_s for lane in lanes if lane.device == "cuda"),
-        )
+        it.clock(wall_s=time.monotonic() - started, cpu_s=_cpu_s() - cpu + spent.cpu_s, gpu_s=spent.busy_s())
 
 
 def _cpu_s() -> float:
@@ -140,37 +153,35 @@ async def _search_stage(
     passes: Sequence[Pass],
     progress: Progress,
     label: str,
-    used: list[Lane],
+    spent: Spent,
 ) -> dict[str, int | None]:
     ledger = Ledger()
     files: dict[str, int | None] = {}
     failures = Failures(it.folder / FAILURES)
     async with AsyncExitStack() as stack:
-        alive: tuple[dict[str, Lane], Sandbox] | None = None
+        alive: World | None = None
         for one in passes:
             asked = unsolved(it.folder / TREES, problems, before=one.attempt)
             store = TreeStore(it.folder / TREES, [p.id for p in asked], f"pass-{one.attempt}")
             stack.callback(store.close)
+            for left_over in sorted((it.folder / SHARDS).glob(f"{one.attempt}-*")):
+                _take(left_over, store, failures)
             # What failed in an earlier pass is not searched again once the next has begun: its problems are settled.
             settled = any((it.folder / TREES).glob(f"pass-{one.attempt + 1}-*"))
             owed = set() if settled else set(store.owed())
             name = label if one.attempt == 0 else f"{label}, retry {one.attempt}"
-            progress(name, len(store.done), len(asked))
-            if owed:
+            told = partial(_tell, progress, name, store, len(asked))
+            told()
+            todo = [p for p in asked if p.id in owed]
+            if todo and (spread := elsewhere.get()) is not None:
+                shards = _shards(it.folder, cfg, todo, models, one)
+                # A thread of its own: whoever spreads shards may wait for them as it likes.
+                await asyncio.to_thread(_spread, spread, shards, store, failures, spent, told)
+            elif todo:
                 if alive is None:
                     alive = await stack.enter_async_context(world(cfg, models, paths_of(cfg).servers, ledger))
-                    used += alive[0].values()
-                lanes, sandbox = alive
-                searches = ((p.id, one.search(p, cfg.seed)) for p in asked if p.id in owed)
-                async for outcome in Driver(lanes, cfg.runtime.max_live).run(searches):
-                    ledger.settle(outcome.key, outcome.result.cost if outcome.result else None)
-                    if outcome.error is None and outcome.result is not None:
-                        store.add(outcome.result)
-                        failures.mended(outcome.key, one.attempt)
-                    else:
-                        failures.add(outcome.key, one.attempt, outcome.error)
-                    await sandbox.release(outcome.key)
-                    progress(name, len(store.done), len(asked))
+                    spent.lanes += alive[0].values()
+                await _search(cfg, todo, one, alive, ledger, store, failures, told)
             left = store.owed()
             if len(left) > cfg.runtime.max_failure_rate * len(asked):
                 raise StageFailed(
@@ -178,9 +189,117 @@ async def _search_stage(
                     f" in {failures.path}. What is finished is kept: mend the cause and start again"
                 )
             files |= store.seal()
+    shutil.rmtree(it.folder / SHARDS, ignore_errors=True)
     if failures.rows:
         files[FAILURES] = len(failures.rows)
     return files
+
+
+async def _search(
+    cfg: RunConfig,
+    problems: Sequence[Problem],
+    one: Pass,
+    alive: World,
+    ledger: Ledger,
+    store: TreeStore,
+    failures: Failures,
+    told: Callable[[], None],
+) -> None:
+    """Search problems into a store, each tree as it is finished."""
+    lanes, sandbox = alive
+    searches = ((p.id, one.search(p, cfg.seed)) for p in problems)
+    async for outcome in Driver(lanes, cfg.runtime.max_live).run(searches):
+        ledger.settle(outcome.key, outcome.result.cost if outcome.result else None)
+        if outcome.error is None and outcome.result is not None:
+            store.add(outcome.result)
+            failures.mended(outcome.key, one.attempt)
+        else:
+            failures.add(outcome.key, one.attempt, outcome.error)
+        await sandbox.release(outcome.key)
+        told()
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Some problems of one pass, to be searched by any process that sees the run's folder; `folder` keeps their trees
+    and failures until the stage takes them over."""
+
+    cfg: RunConfig
+    problems: tuple[Problem, ...]
+    models: Models
+    one: Pass
+    folder: Path
+
+
+Spread = Callable[[Sequence[Shard]], Iterable[tuple[float, float]]]
+"""Has `search_shard` called for every shard, anywhere, and gives back what each returned."""
+elsewhere: ContextVar[Spread | None] = ContextVar("elsewhere", default=None)
+"""Where searches are worked on; without one they are in this process."""
+
+
+def search_shard(shard: Shard) -> tuple[float, float]:
+    """Search a shard's problems, those whose tree is not in its folder yet; returns (CPU-seconds, GPU-seconds)."""
+    cpu = _cpu_s()
+    spent = asyncio.run(_search_shard(shard))
+    return _cpu_s() - cpu, spent.busy_s()
+
+
+async def _search_shard(shard: Shard) -> Spent:
+    ledger = Ledger()
+    store = TreeStore(shard.folder / TREES, [p.id for p in shard.problems])
+    failures = Failures(shard.folder / FAILURES)
+    owed = set(store.owed())
+    try:
+        async with world(shard.cfg, shard.models, paths_of(shard.cfg).servers, ledger) as alive:
+            todo = [p for p in shard.problems if p.id in owed]
+            await _search(shard.cfg, todo, shard.one, alive, ledger, store, failures, lambda: None)
+            return Spent(list(alive[0].values()))
+    finally:
+        store.close()
+
+
+def _tell(progress: Progress, name: str, store: TreeStore, total: int) -> None:
+    progress(name, len(store.done), total)
+
+
+def _shards(folder: Path, cfg: RunConfig, problems: Sequence[Problem], models: Models, one: Pass) -> list[Shard]:
+    """The problems in shards, whose paths hold wherever they are searched. A name is used once: a lost process of an
+    earlier start may still write into its own."""
+    size, start = cfg.runtime.tasks.shard, uuid4().hex[:8]
+    models = replace(models, generators=_absolute(models.generators), values=_absolute(models.values))
+    place = folder.absolute() / SHARDS
+    return [
+        Shard(cfg, tuple(problems[at : at + size]), models, one, place / f"{one.attempt}-{start}-{at}")
+        for at in range(0, len(problems), size)
+    ]
+
+
+def _absolute(models: Mapping[str, Any]) -> dict[str, Any]:
+    """Folders by their whole path; teachers and hub names as they are."""
+    there = {role: who for role, who in models.items() if isinstance(who, Path) and who.exists()}
+    return {**models, **{role: who.absolute() for role, who in there.items()}}
+
+
+def _spread(
+    spread: Spread,
+    shards: Sequence[Shard],
+    store: TreeStore,
+    failures: Failures,
+    spent: Spent,
+    told: Callable[[], None],
+) -> None:
+    """Have shards searched elsewhere, and take over what each found as it ends."""
+    for shard, (cpu_s, gpu_s) in zip(shards, spread(shards), strict=True):
+        spent.cpu_s, spent.gpu_s = spent.cpu_s + cpu_s, spent.gpu_s + gpu_s
+        _take(shard.folder, store, failures)
+        told()
+
+
+def _take(shard: Path, store: TreeStore, failures: Failures) -> None:
+    """Move the finished trees of a shard into the stage, and note its failures."""
+    store.take(shard / TREES)
+    failures.take(Failures(shard / FAILURES))
+    shutil.rmtree(shard)
 
 
 def unsolved(trees: Path, problems: Sequence[Problem], before: int) -> list[Problem]:
@@ -214,40 +333,3 @@ def coverage(trees: Iterator[Tree]) -> dict[str, Any]:
         "terminals": dict(sorted(ends.items())),
         "cost": dict(cost),
     }
-
-
-class Failures:
-    """The failed searches of a stage, as JSON lines: problem, attempt, boundary, error, times it failed."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.rows: dict[tuple[str, int], dict[str, Any]] = {}
-        if path.exists():
-            for line in path.read_bytes().splitlines():
-                row = orjson.loads(line)
-                self.rows[row["problem"], row["attempt"]] = row
-
-    def add(self, problem: str, attempt: int, error: Any) -> None:
-        times = self.rows.get((problem, attempt), {"times": 0})["times"] + 1
-        self.rows[problem, attempt] = {
-            "problem": problem,
-            "attempt": attempt,
-            "boundary": getattr(error, "boundary", "search"),
-            "error": str(error),
-            "times": times,
-        }
-        self._write()
-
-    def mended(self, problem: str, attempt: int) -> None:
-        if self.rows.pop((problem, attempt), None):
-            self._write()
-
-    def first(self) -> str:
-        """The first failure, for a message."""
-        return next(
-            (f"{r['problem']}: {r['boundary']}: {r['error']}" for r in self.rows.values()), "no reason recorded"
-        )
-
-    def _write(self) -> None:
-        rows = [self.rows[key] for key in sorted(self.rows)]
-        write_atomic(self.path, b"".join(orjson.dumps(row) + b"\n" for row in rows))

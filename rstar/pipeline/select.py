@@ -85,11 +85,12 @@ def select_stage(
             started = time.monotonic()
             files = RoundData(it.folder, grammar_of(cfg), how, number)
             groups = read_grouped(paths.search / TREES, ids)
+            told = it.told(progress)
             counts = files.write(
                 groups,
                 earlier,
                 lambda: plays(how.replay, cfg.seed * 1000 + number, 0.0),
-                lambda done: progress(f"round {number} select", done, total),
+                lambda done: told(f"round {number} select", done, total),
             )
             it.finish(files.parts(counts), counts, time.monotonic() - started)
         return it.manifest

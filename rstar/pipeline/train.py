@@ -10,6 +10,7 @@ import orjson
 from rstar.config.run import RunConfig
 from rstar.config.train import AnyValueModel, PpmConfig, SftConfig
 from rstar.errors import ConfigError
+from rstar.pipeline.gate import promoted
 from rstar.pipeline.prepare import base_of, checkpoint_files, paths_of, required
 from rstar.pipeline.progress import Progress
 from rstar.store.layout import CHECKPOINT, PAIRS, SFT
@@ -37,7 +38,7 @@ def control_stage(cfg: RunConfig, number: int, progress: Progress, stop: threadi
     paths = paths_of(cfg)
     steps = int(required(paths.round(number).policy).metrics["steps"])
     how = cfg.rounds[number - 1].policy.model_copy(update={"steps": steps})
-    start = _start(cfg, number, how, "control" if number > 2 else "policy")
+    start = _start(cfg, number, how, "control")
     return _sft(cfg, number, how, paths.round(1).select, start, paths.round(number).control, "control", progress, stop)
 
 
@@ -103,6 +104,7 @@ def trained(
     it: Stage, cfg: RunConfig, job: SftJob | ValueJob, label: str, progress: Progress, stop: threading.Event | None
 ) -> dict[str, Any]:
     """Run a job, unless its checkpoint is there already: a process killed before it was sealed. Gives its metrics."""
+    progress = it.told(progress)
     if job.out.exists():
         return _kept(orjson.loads((job.out / "metrics.json").read_bytes()))
     metrics = run(
@@ -116,12 +118,12 @@ def trained(
 
 
 def _start(cfg: RunConfig, number: int, how: SftConfig, name: str) -> Path:
-    """The stage whose checkpoint is fine-tuned: the base model, or the last round's model of this name."""
-    paths = paths_of(cfg)
+    """The stage whose checkpoint is fine-tuned: the base model, or the last promoted round's model of this name."""
     if how.start == "base" or number == 1:
         return base_of(cfg)
-    earlier = paths.round(number - 1)
-    return earlier.control if name == "control" else earlier.policy
+    last = promoted(cfg, number)
+    earlier = paths_of(cfg).round(last)
+    return earlier.control if name == "control" and last > 1 else earlier.policy
 
 
 def job_fields(cfg: RunConfig, number: int, name: str, rows: Path, data: str, start: Path, out: Path) -> dict[str, Any]:

@@ -54,6 +54,10 @@ class RoundPaths:
     def report(self) -> Path:
         return self.folder / "eval" / "report"
 
+    @property
+    def gate(self) -> Path:
+        return self.folder / "gate"
+
 
 @dataclass(frozen=True, slots=True)
 class RunPaths:
@@ -94,6 +98,7 @@ class RunPaths:
 CHECKPOINT = "checkpoint"
 TREES = "trees"
 FAILURES = "failures.jsonl"
+SHARDS = "shards"
 SFT = "sft.parquet"
 PLAYS = "plays.parquet"
 PAIRS = "pairs.parquet"
@@ -102,3 +107,4 @@ TRUST = "trust.json"
 SUSPECTS = "suspects.jsonl"
 ANSWERS = "answers.jsonl"
 REPORT = "report.json"
+GATE = "gate.json"

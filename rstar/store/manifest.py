@@ -1,11 +1,13 @@
 """Stages on disk: what a folder was made from, whether it is finished, and that nobody else is working on it."""
 
+import errno
 import fcntl
 import json
 import os
+import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -17,6 +19,13 @@ from rstar.store.fingerprint import differences, file_sha256, fingerprint
 from rstar.store.provenance import provenance
 
 NAME = "manifest.json"
+LOCK = ".lock"
+PROGRESS = ".progress"
+"""How far an open stage is, for those who look: `told` of a Stage writes it, `finish` removes it."""
+TOLD_EVERY_S = 1.0
+FULL = (errno.ENOSPC, errno.EDQUOT)
+CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""The system's errors of a disk that has no room and of one that may not be written to."""
 
 
 class Part(BaseModel):
@@ -69,6 +78,26 @@ class Stage:
         self.manifest = self.manifest.model_copy(update={"clock": {**known, **added}})
         _write(self.folder, self.manifest)
 
+    def told(self, progress: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
+        """The same progress function, which also leaves in the stage's folder how far it is.
+
+        The file says which part of the stage it is about, since when (`since` seconds of the epoch, `first` done by
+        then) and how far it was at last (`at`, `done`, `total`).
+        """
+        known: dict[str, Any] = {}
+
+        def report(label: str, done: int, total: int) -> None:
+            now = time.time()
+            if known.get("label") != label:
+                known.update(label=label, since=now, first=done, at=0.0)
+            if now - known["at"] >= TOLD_EVERY_S or done == total:
+                known.update(at=now, done=done, total=total)
+                with suppress(OSError):  # whatever keeps it from being written keeps the stage's own files too
+                    _replace(self.folder / PROGRESS, json.dumps(known).encode())
+            progress(label, done, total)
+
+        return report
+
     def finish(self, files: dict[str, int | None], metrics: dict[str, Any], seconds: float) -> None:
         """Seal the stage: hash its files (path -> rows) and write the complete manifest by rename."""
         parts = [
@@ -78,6 +107,7 @@ class Stage:
             update={"status": "complete", "parts": parts, "metrics": metrics, "seconds": round(seconds, 3)}
         )
         _write(self.folder, self.manifest)
+        (self.folder / PROGRESS).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -88,13 +118,13 @@ def stage(
 
     No manifest: an open one is written. The same fingerprint: what is there is resumed, or reused when complete.
     Another fingerprint: RecipeDrift, naming the fields, unless nothing had been made yet. Waits up to `wait_s` seconds
-    for another process that holds the lock, then raises StageFailed.
+    for another process that holds the lock, then raises StageFailed; so does a disk that is full or read-only, at any
+    moment until the block ends.
     """
     # Through JSON and back, so that what is compared is what a file can hold.
     recipe = json.loads(json.dumps(recipe))
     identity = fingerprint({"stage": name, "recipe": recipe, "inputs": inputs})
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, wait_s):
+    with writable(folder), locked(folder, wait_s):
         found = read(folder)
         if found is None or (found.fingerprint != identity and begun(folder) is None):
             found = Manifest(
@@ -125,7 +155,8 @@ def read(folder: Path) -> Manifest | None:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise Damaged(f"{path}: not a manifest ({error.errors()[0]['msg']})") from error
+        why = error.errors()[0]["msg"]
+        raise Damaged(f"{path}: not a manifest ({why}); `rstar check RUN --repair` has its stage made again") from error
 
 
 def begun(folder: Path) -> Manifest | None:
@@ -133,25 +164,70 @@ def begun(folder: Path) -> Manifest | None:
     found = read(folder)
     if found is None or found.status == "complete":
         return found
-    return found if any(path.name not in (NAME, ".lock") for path in folder.iterdir()) else None
+    return found if any(path.name not in (NAME, LOCK, PROGRESS) for path in folder.iterdir()) else None
 
 
-def check(folder: Path) -> list[str]:
-    """What is wrong with a stage, a line each: files missing or changed, a fingerprint that is not its own."""
+def check(folder: Path) -> tuple[list[str], list[str]]:
+    """(what is wrong with a stage, a line each; the damaged files below its folder): files missing or changed, and a
+    fingerprint that is not its own, which is the manifest's damage. Raises Damaged when that cannot be read."""
     manifest = read(folder)
     if manifest is None:
-        return [f"{folder}: no {NAME}"]
-    wrong = []
+        return [f"{folder}: no {NAME}"], []
+    wrong, damaged = [], []
     own = fingerprint({"stage": manifest.stage, "recipe": manifest.recipe, "inputs": manifest.inputs})
     if own != manifest.fingerprint:
         wrong.append(f"{folder / NAME}: the fingerprint is not that of its recipe and inputs")
+        damaged.append(NAME)
     for part in manifest.parts:
         path = folder / part.path
         if not path.exists():
             wrong.append(f"{path}: missing")
         elif file_sha256(path) != part.sha256:
             wrong.append(f"{path}: changed since it was sealed")
-    return wrong
+        else:
+            continue
+        damaged.append(part.path)
+    return wrong, damaged
+
+
+def missing(folder: Path, manifest: Manifest) -> Path | None:
+    """The first file that a complete stage has lost, or None. Hashes are not looked at: that takes `check`."""
+    paths = (folder / part.path for part in manifest.parts)
+    return next((path for path in paths if not path.exists()), None)
+
+
+def reopen(folder: Path) -> None:
+    """Open a complete stage again; a manifest that is not sound is removed, and the next start writes a new one."""
+    try:
+        found = read(folder)
+    except Damaged:
+        found = None
+    if found is None or NAME in check(folder)[1]:
+        (folder / NAME).unlink(missing_ok=True)
+        return
+    _write(folder, found.model_copy(update={"status": "open", "parts": [], "metrics": {}, "seconds": None}))
+
+
+@contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """Turn what a full or read-only disk raises in the block into one line. Raises StageFailed."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        if error.errno in FULL:
+            there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+            free = shutil.disk_usage(there).free
+            raise StageFailed(
+                f"{folder}: the disk is full ({free / 1e6:.1f} MB are free there, at {where}). What is finished is"
+                " kept: make room and start again"
+            ) from error
+        if error.errno in CLOSED:
+            raise StageFailed(
+                f"{folder}: cannot be written to ({os.strerror(error.errno)}: {where}). What is finished is kept: make"
+                " it writable and start again"
+            ) from error
+        raise
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -171,8 +247,28 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """The same without waiting for the disk, for what is renewed all the time."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def busy(folder: Path) -> bool:
+    """Whether a process is working on the stage right now."""
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _write(folder: Path, manifest: Manifest) -> None:
@@ -180,9 +276,10 @@ def _write(folder: Path, manifest: Manifest) -> None:
 
 
 @contextmanager
-def _locked(folder: Path, wait_s: float) -> Iterator[IO[str]]:
+def locked(folder: Path, wait_s: float) -> Iterator[IO[str]]:
     """Hold the folder's lock; the kernel frees it with the process, however that ends."""
-    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
         deadline = time.monotonic() + wait_s
         while True:
             try:

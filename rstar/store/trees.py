@@ -44,17 +44,29 @@ class TreeStore:
 
     def add(self, tree: Tree) -> None:
         """Append a finished tree; seals its part when that is the last one owed."""
-        name = tree.problem.id
+        self._append(tree.problem.id, orjson.dumps(tree.to_json()))
+
+    def _append(self, name: str, line: bytes) -> None:
         part = self._place[name] // PART_SIZE
         if part not in self._files:
             self._files[part] = self._open_path(part).open("ab")
         file = self._files[part]
-        file.write(orjson.dumps(tree.to_json()) + b"\n")
+        file.write(line + b"\n")
         file.flush()
         self.done.add(name)
         self._counts[part] = self._counts.get(part, 0) + 1
         if self._counts[part] == self._sizes[part]:
             self._seal(part)
+
+    def take(self, folder: Path) -> None:
+        """Take over the finished trees of another store's folder, those that are owed here."""
+        for path in sorted(folder.glob("*.jsonl*")):
+            if path.suffix != ".gz":
+                drop_torn_line(path)
+            for number, line in enumerate(lines(path), start=1):
+                name = _identity(path, number, line)
+                if name in self._place and name not in self.done:
+                    self._append(name, line)
 
     def seal(self) -> dict[str, int]:
         """Seal what is left (parts in which problems failed); returns path below the folder's parent -> rows."""
@@ -153,7 +165,33 @@ def lines(path: Path) -> Iterator[bytes]:
             for line in file:
                 yield line.rstrip(b"\n")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise Damaged(f"{path}: cannot be decompressed ({error})") from error
+        raise Damaged(
+            f"{path}: cannot be decompressed ({error}); `rstar check RUN --repair` has its stage made again"
+        ) from error
+
+
+def broken_lines(path: Path) -> list[int]:
+    """The numbers, from 1, of the lines of an open part that are no trees; a torn last one is just owed."""
+    found = []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.endswith(b"\n") and not _is_tree(line):
+                found.append(number)
+    return found
+
+
+def drop_broken_lines(path: Path) -> None:
+    """Write an open part again without them."""
+    kept = [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n") and _is_tree(line)]
+    write_atomic(path, b"".join(kept))
+
+
+def _is_tree(line: bytes) -> bool:
+    try:
+        Tree.from_json(orjson.loads(line))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _read_paths(paths: Sequence[Path]) -> Iterator[Tree]:
@@ -162,14 +200,18 @@ def _read_paths(paths: Sequence[Path]) -> Iterator[Tree]:
             try:
                 yield Tree.from_line(line)
             except ValueError as error:
-                raise Damaged(f"{path}, line {number}: not a tree ({error})") from error
+                raise Damaged(
+                    f"{path}, line {number}: not a tree ({error}); `rstar check RUN --repair` has its stage made again"
+                ) from error
 
 
 def _identity(path: Path, number: int, line: bytes) -> str:
     try:
         return str(orjson.loads(line)["problem"]["id"])
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise Damaged(f"{path}, line {number}: not a tree ({error}); remove that line and start again") from error
+        raise Damaged(
+            f"{path}, line {number}: not a tree ({error}); remove that line, or let `rstar check RUN --repair` do it"
+        ) from error
 
 
 def drop_torn_line(path: Path) -> None:

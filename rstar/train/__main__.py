@@ -5,14 +5,19 @@ With `--devices N` the process becomes `accelerate launch`, which runs the same 
 
 import argparse
 import ctypes
+import json
 import os
+import re
 import signal
 import sys
 import warnings
 from contextlib import suppress
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from rstar.errors import RstarError
+from rstar.store.manifest import CLOSED, FULL
 from rstar.train.job import SftJob, ValueJob, read_job
 from rstar.train.launch import PARENT
 
@@ -36,7 +41,20 @@ def main() -> int:
     except RstarError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code
+    except (OSError, SafetensorError) as error:
+        if (number := _errno(error)) not in (*FULL, *CLOSED):
+            raise
+        print(json.dumps({"errno": number, "file": getattr(error, "filename", None)}), flush=True)
+        return 1
     return 0
+
+
+def _errno(error: OSError | SafetensorError) -> int | None:
+    """The system's number of an error; safetensors has it only in words, as Rust writes them."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return None if found is None else int(found[1])
 
 
 def _train(job: SftJob | ValueJob) -> None:

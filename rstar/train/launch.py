@@ -38,7 +38,8 @@ def run(
 
     The process and all that it starts are killed when this call is left for any reason: an interrupt, an exception in
     `on_progress`, `stop` being set from another thread. They are killed too when the calling thread or process dies.
-    Raises StageFailed with the end of the log if the training fails or is stopped.
+    Raises StageFailed with the end of the log if the training fails or is stopped, and the OSError that the process ran
+    into if it was one (a full disk has no room for a log).
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rstar-train-") as folder, log.open("ab") as sink:
@@ -56,6 +57,8 @@ def run(
         assert child.stdout is not None
         try:
             for line in _lines(child.stdout, stop):
+                if (refused := _refused(line)) is not None:
+                    raise refused
                 if (progress := _progress(line)) is None:
                     sink.write(line)
                     sink.flush()
@@ -101,5 +104,14 @@ def _progress(line: bytes) -> tuple[int, int, float | None] | None:
     try:
         report = json.loads(line)
         return report["step"], report["of"], report["loss"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _refused(line: bytes) -> OSError | None:
+    """The system's error that the line reports, if it does."""
+    try:
+        report = json.loads(line)
+        return OSError(report["errno"], os.strerror(report["errno"]), report["file"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -132,10 +132,13 @@ def test_rounds_out_of_order_exit_with_2(tmp_path):
 def test_status_has_a_row_for_each_stage(run):
     rows = json.loads(rstar("status", run, "--json").stdout)
     assert [row["stage"] for row in rows] == list(tiny.STAGES)
-    assert {tuple(row) for row in rows} == {("stage", "status", "done", "seconds")}
+    keys = ("stage", "status", "done", "unit", "owed", "failed", "rate", "left_s", "seconds")
+    assert {tuple(row) for row in rows} == {keys}
     assert {row["status"] for row in rows} == {"complete"}
-    done = {row["stage"]: row["done"] for row in rows}
-    assert (done["problems"], done["round-1/search"], done["round-2/eval/policy"]) == ("3 files", "10 trees", "6 trees")
+    assert {(row["owed"], row["failed"]) for row in rows} == {(0, 0)}
+    done = {row["stage"]: (row["done"], row["unit"]) for row in rows}
+    assert (done["round-1/search"], done["round-2/eval/policy"]) == ((10, "trees"), (6, "trees"))
+    assert (done["round-1/policy"], done["round-1/select"]) == ((80, "steps"), (10, "problems"))
     shown = rstar("status", run)
     assert shown.returncode == 0
     assert all(stage in shown.stdout for stage in tiny.STAGES)
@@ -267,7 +270,9 @@ def test_report_is_the_page_of_the_run(run, tmp_path):
     assert (tmp_path / "page.md").read_text() == page
     rounds = json.loads(rstar("report", run, "--json").stdout)
     told = [json.loads((run / f"round-{n}" / "eval" / "report" / "report.json").read_text()) for n in (1, 2)]
+    gates = [one.pop("gate") for one in rounds]
     assert rounds == told
+    assert gates == [None, json.loads((run / "round-2" / "gate" / "gate.json").read_text())]
 
 
 def test_report_does_not_write_where_it_cannot(run, tmp_path):

@@ -5,13 +5,11 @@ import json
 import socket
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.flows.checkout import Checkout, free_port, until
+from tests.flows.checkout import Checkout, ask, free_port, until
 
 CONFIG = [
     "configs/tiny.yaml",
@@ -42,7 +40,7 @@ def test_a_round_outlives_its_process_and_the_worker(checkout: Checkout) -> None
     open_part = round_1 / "search" / "trees" / "pass-0-00000.jsonl"
     until(lambda: open_part.exists() and open_part.read_bytes().count(b"\n") >= 10, 120)
     checkout.kill("prefect.engine")
-    until(lambda: _get(port, f"flow_runs/{run}")["state_type"] == "CRASHED", 180, checkout.logs)
+    until(lambda: ask(port, f"flow_runs/{run}")["state_type"] == "CRASHED", 180, checkout.logs)
     kept = _mark(open_part)
     assert 10 <= len(kept) < 120
 
@@ -57,10 +55,19 @@ def test_a_round_outlives_its_process_and_the_worker(checkout: Checkout) -> None
     assert "the worker was killed by signal 9" in checkout.said()
     assert checkout.processes() == []
 
+    # kill -9 of the server while the run goes on: the same.
+    started = checkout.up("--port", str(port), "--slots", "2")
+    assert ask(port, f"flow_runs/{run}")["state_type"] == "CRASHED"
+    checkout.trigger(port, "round/round-1", CONFIG)
+    until(lambda: bool(checkout.processes("prefect.engine")), 180, checkout.logs)
+    checkout.kill("prefect server start")
+    assert started.wait(90) == 1
+    assert "the server was killed by signal 9" in checkout.said()
+    assert checkout.processes() == []
+
     # All up again: the same command goes on.
     started = checkout.up("--port", str(port), "--slots", "2")
-    assert _get(port, f"flow_runs/{run}")["state_type"] == "CRASHED"
-    nightly = _get(port, "deployments/name/evolve/nightly")["schedules"]
+    nightly = ask(port, "deployments/name/evolve/nightly")["schedules"]
     assert {(one["schedule"]["cron"], one["active"]) for one in nightly} == {("0 2 * * *", False), ("0 5 * * *", True)}
     done = checkout.run("prefect", "deployment", "run", "--watch", *SAME_COMMAND)
     assert done.returncode == 0, done.stdout + checkout.said()
@@ -70,7 +77,7 @@ def test_a_round_outlives_its_process_and_the_worker(checkout: Checkout) -> None
     trees = [json.loads(line) for line in sealed.splitlines()]
     assert len(trees) == 120
     assert {tree["problem"]["id"] for tree in trees if tree["cost"]["generated"] >= MARK} == kept
-    keys = {artifact["key"] for artifact in _post(port, "artifacts/filter")}
+    keys = {artifact["key"] for artifact in ask(port, "artifacts/filter", {})}
     assert {"round-1-search", "tiny-round-1-table", "tiny-round-1-report"} <= keys
 
     down = checkout.python("-m", "flows.down")
@@ -110,18 +117,3 @@ def _mark(part: Path) -> set[str]:
         tree["cost"]["generated"] += MARK
     part.write_bytes(b"".join(json.dumps(tree).encode() + b"\n" for tree in trees))
     return {tree["problem"]["id"] for tree in trees}
-
-
-def _get(port: int, path: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/{path}", timeout=30) as answer:
-        found: dict[str, Any] = json.load(answer)
-    return found
-
-
-def _post(port: int, path: str) -> list[dict[str, Any]]:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/api/{path}", data=b"{}", headers={"content-type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        found: list[dict[str, Any]] = json.load(answer)
-    return found

@@ -11,6 +11,7 @@ import pytest
 from rstar.core.tree import Terminal, Tree
 from rstar.evaluate.metrics import pair_accuracy
 from rstar.pipeline import inspect
+from rstar.pipeline.status import status
 from rstar.select.trajectories import best
 from rstar.store import manifest
 from rstar.store.trees import read_trees
@@ -38,7 +39,7 @@ def metrics(run: Path, stage: str) -> dict:
 
 
 def test_every_stage_is_complete_and_none_is_missing(run):
-    rows = inspect.status(run)
+    rows = status(run)
     assert [row["stage"] for row in rows] == list(tiny.STAGES)
     assert {row["status"] for row in rows} == {"complete"}
     assert all(row["seconds"] is not None for row in rows)

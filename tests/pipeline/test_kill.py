@@ -4,7 +4,6 @@ The killed run also differs from the undisturbed one in how it runs (two searche
 kills fall between trees; a result may depend on neither.
 """
 
-import json
 import os
 import random
 import re
@@ -163,30 +162,8 @@ def test_a_run_killed_ten_times_ends_like_one_that_was_left_alone(tmp_path):
     assert len(hit) >= 8
 
     undisturbed = tiny.evolved() / "runs" / "tiny"
-    assert contents(run) == contents(undisturbed)
+    assert tiny.contents(run) == tiny.contents(undisturbed)
 
 
 def read(stage: Path) -> manifest.Manifest | None:
     return manifest.read(stage) if stage.exists() else None
-
-
-def contents(run: Path) -> dict[str, object]:
-    """Everything that a run is: all of its bytes, but for times, places and what was written on the way."""
-    found: dict[str, object] = {}
-    for path in sorted(run.rglob("*")):
-        name = str(path.relative_to(run))
-        if not path.is_file() or path.name in (".lock", "train.log") or path.suffix == ".tmp" or ".tmp/" in name:
-            continue
-        if path.name == "manifest.json":
-            its = manifest.read(path.parent)
-            parts = {part.path: part.sha256 for part in its.parts if part.path != "checkpoint/metrics.json"}
-            found[name] = (its.stage, its.fingerprint, its.status, its.inputs, its.metrics, parts)
-        elif path.name == "metrics.json":
-            told = json.loads(path.read_text())
-            found[name] = {key: value for key, value in told.items() if key != "seconds"}
-        elif path.name == "run.json":
-            told = json.loads(path.read_text())["config"]
-            found[name] = {key: value for key, value in told.items() if key != "runtime"}
-        else:
-            found[name] = path.read_bytes()
-    return found

@@ -88,7 +88,7 @@ def test_too_many_failures_stop_the_stage_and_a_mend_goes_on(cfg, tmp_path):
     assert told[0] == ("search", 8, 10)
     assert failures(folder) == []
     assert manifest.read(folder).status == "complete"
-    assert manifest.check(folder) == []
+    assert manifest.check(folder) == ([], [])
     mended = gzip.decompress((folder / "trees" / "pass-0-00000.jsonl.gz").read_bytes()).splitlines()
     assert kept < set(mended)
 

@@ -8,6 +8,7 @@ from rstar.errors import ConfigError, RecipeDrift
 from rstar.pipeline import inspect, values
 from rstar.pipeline.progress import silent
 from rstar.pipeline.round import start
+from rstar.pipeline.status import status
 from rstar.pipeline.use import Asked, evaluate, models_of
 from rstar.pipeline.values import value_stage, write_data
 from rstar.store import manifest
@@ -56,7 +57,7 @@ def test_a_model_of_another_role_is_a_stage_of_its_round(copy, monkeypatch):
     assert (again.parts, again.metrics) == (made.parts, made.metrics)
     assert value_stage(cfg, 2, "q", silent) == again
     assert inspect.check(run)[1:] == ([], [])
-    assert "round-2/values/q" in [row["stage"] for row in inspect.status(run)]
+    assert "round-2/values/q" in [row["stage"] for row in status(run)]
     with pytest.raises(RecipeDrift, match=r"rounds\.1\.values\.q\.gamma: 1\.0 -> 0\.5"):
         start(tiny.config(copy, VALUES, "rounds.1.values.q.gamma=0.5"), 2)
 

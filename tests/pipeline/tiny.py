@@ -17,6 +17,7 @@ from typing import Any
 
 from rstar.config.load import load
 from rstar.config.run import RunConfig
+from rstar.store import manifest
 
 CONFIG = """\
 name: tiny
@@ -57,6 +58,7 @@ STAGES = (
     *("round-1/eval/policy", "round-1/eval/search", "round-1/eval/report"),
     *("round-2/search", "round-2/select", "round-2/policy", "round-2/ppm", "round-2/control"),
     *("round-2/eval/policy", "round-2/eval/control", "round-2/eval/search", "round-2/eval/report"),
+    "round-2/gate",
 )
 
 
@@ -142,4 +144,31 @@ def tree_lines(stage: Path) -> dict[str, list[bytes]]:
     for path in sorted((stage / "trees").glob("*-*.jsonl*")):
         whole = list(lines(path)) if path.suffix == ".gz" else path.read_bytes().split(b"\n")[:-1]
         found.setdefault(path.name.partition(".")[0], []).extend(whole)
+    return found
+
+
+def contents(run: Path) -> dict[str, object]:
+    """Everything that a run is: all of its bytes, but for times, places and what was written on the way."""
+    found: dict[str, object] = {}
+    for path in sorted(run.rglob("*")):
+        name = str(path.relative_to(run))
+        if (
+            not path.is_file()
+            or path.name in (".lock", ".progress", "train.log")
+            or path.suffix == ".tmp"
+            or ".tmp/" in name
+        ):
+            continue
+        if path.name == "manifest.json":
+            its = manifest.read(path.parent)
+            parts = {part.path: part.sha256 for part in its.parts if part.path != "checkpoint/metrics.json"}
+            found[name] = (its.stage, its.fingerprint, its.status, its.inputs, its.metrics, parts)
+        elif path.name == "metrics.json":
+            told = json.loads(path.read_text())
+            found[name] = {key: value for key, value in told.items() if key != "seconds"}
+        elif path.name == "run.json":
+            told = json.loads(path.read_text())["config"]
+            found[name] = {key: value for key, value in told.items() if key != "runtime"}
+        else:
+            found[name] = path.read_bytes()
     return found

@@ -53,7 +53,7 @@ def test_a_finished_stage_lists_its_files_with_their_hashes(tmp_path):
     assert part.sha256 == hashlib.sha256(b"result\n").hexdigest()
     assert (found.status, found.metrics, found.seconds) == ("complete", {"solved": 3}, 1.235)
     assert read(tmp_path) == found
-    assert check(tmp_path) == []
+    assert check(tmp_path) == ([], [])
 
 
 def test_an_open_stage_is_resumed_with_what_is_in_it(tmp_path):
@@ -143,7 +143,7 @@ def test_check_says_what_is_missing_changed_or_not_its_own(tmp_path):
     told = json.loads((tmp_path / NAME).read_text())
     told["recipe"]["seed"] = 7
     (tmp_path / NAME).write_text(json.dumps(told))
-    wrong = check(tmp_path)
+    wrong, _ = check(tmp_path)
     assert wrong == [
         f"{tmp_path / NAME}: the fingerprint is not that of its recipe and inputs",
         f"{tmp_path / 'a'}: missing",
@@ -152,7 +152,7 @@ def test_check_says_what_is_missing_changed_or_not_its_own(tmp_path):
 
 
 def test_check_of_a_folder_without_a_manifest_says_so(tmp_path):
-    assert check(tmp_path) == [f"{tmp_path}: no {NAME}"]
+    assert check(tmp_path) == ([f"{tmp_path}: no {NAME}"], [])
 
 
 def test_write_atomic_replaces_the_whole_file(tmp_path):
