@@ -1,7 +1,6 @@
 """Every command, each a few lines over the pipeline."""
 
 import signal
-import sys
 from collections import Counter
 from pathlib import Path
 from types import FrameType
@@ -233,26 +232,25 @@ def show(
 @app.command()
 def report(
     run: Run,
-    out: Annotated[Path | None, typer.Option(help="Write the Markdown here instead of printing it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page's file, RUN/report.html if absent; a .md file gets the tables alone.")
+    ] = None,
+    problems: Annotated[
+        int, typer.Option(min=0, help="Problems of each stage whose search trees are in the page.")
+    ] = 60,
     json: AsJson = False,
 ) -> None:
-    """The table of a run's rounds, as Markdown."""
-    from rstar.evaluate.report import table
-    from rstar.store.manifest import write_atomic
+    """Write the page of a run: rounds, charts, data trust, cost, and its search trees to look into. It needs no net."""
+    from rstar.report import page
 
-    if json and out is not None:
-        raise InputError("--json and --out: choose one; the JSON goes to standard output")
-    rounds = inspect.summaries(run)
+    made = page.write(run, out, problems)
     if json:
-        screen.json_line(rounds)
-    elif out is None:
-        sys.stdout.write(table(run.name, rounds))
-    else:
-        if not out.parent.is_dir():
-            raise InputError(f"--out: there is no folder {out.parent}")
-        if out.is_dir():
-            raise InputError(f"--out: {out} is a folder, not a file")
-        write_atomic(out, table(run.name, rounds).encode())
+        screen.json_line(made)
+        return
+    _show_rounds(run, made["rounds"], json, str(made["report"]))
+    if made["problems"] < made["searched"]:
+        told = f"search trees of {made['problems']:,} of {made['searched']:,} problems are in it (--problems)"
+        screen.out.print(told, markup=False, highlight=False)
 
 
 @app.command()
@@ -330,7 +328,7 @@ def root(
     """Small language models that teach themselves to reason."""
 
 
-def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool) -> None:
+def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool, page: str | None = None) -> None:
     from rstar.evaluate import report as tables
 
     if json:
@@ -341,7 +339,8 @@ def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool) -> None
     if header:
         screen.table(header, body, "policy pass@1 by level, held-out problems")
     screen.out.print(tables.NOTE, highlight=False)
-    screen.out.print(f"\nreport: {folder / 'report.md'}", highlight=False)
+    made = page or f"{folder / 'report.md'}; with charts and search trees: rstar report {folder}"
+    screen.out.print(f"\nreport: {made}", markup=False, highlight=False)
 
 
 def _show_evaluation(told: dict[str, Any]) -> None:

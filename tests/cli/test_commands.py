@@ -231,15 +231,25 @@ def test_show_says_what_is_not_there(run, words, said):
     assert said in refused(rstar("show", run, *words), 2)
 
 
-def test_report_is_the_page_of_the_run(run, tmp_path):
-    page = (run / "report.md").read_text()
-    assert rstar("report", run).stdout == page
-    done = rstar("report", run, "--out", tmp_path / "page.md")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert (tmp_path / "page.md").read_text() == page
-    rounds = json.loads(rstar("report", run, "--json").stdout)
-    told = [json.loads((run / f"round-{n}" / "eval" / "report" / "report.json").read_text()) for n in (1, 2)]
-    assert rounds == told
+def test_report_writes_the_page_of_the_run(copy):
+    run = copy / "runs" / "tiny"
+    done = rstar("report", run)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"report: {run / 'report.html'}" in done.stdout
+    assert "policy pass@1" in done.stdout
+    assert (run / "report.html").read_text().startswith("<!doctype html>")
+    assert rstar("check", run).returncode == 0
+
+
+def test_report_goes_where_it_is_told(run, tmp_path):
+    told = json.loads(rstar("report", run, "--out", tmp_path / "page.html", "--problems", 1, "--json").stdout)
+    assert told["report"] == str(tmp_path / "page.html")
+    assert told["bytes"] == (tmp_path / "page.html").stat().st_size
+    assert (told["problems"], told["searched"]) == (4, 26)
+    kept = [json.loads((run / f"round-{n}" / "eval" / "report" / "report.json").read_text()) for n in (1, 2)]
+    assert told["rounds"] == kept
+    assert rstar("report", run, "--out", tmp_path / "page.md").returncode == 0
+    assert (tmp_path / "page.md").read_text() == (run / "report.md").read_text()
 
 
 def test_report_does_not_write_where_it_cannot(run, tmp_path):
