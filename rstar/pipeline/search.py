@@ -5,8 +5,9 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from rstar.core.tree import Tree
 from rstar.engine.driver import Driver, Lane
 from rstar.engine.lanes import sandbox_lane, teacher_lane
 from rstar.engine.ledger import Ledger
+from rstar.engine.meter import Meter, exported, reported
 from rstar.engine.verifiers import verifier
 from rstar.errors import StageFailed
 from rstar.pipeline.progress import Progress
+from rstar.pipeline.tracking import COLUMNS, shown_row, stage_name, tracking_of
 from rstar.sandbox import Sandbox
 from rstar.search import STRATEGIES
 from rstar.search.calls import Completion, Generate, Search, Seeds
@@ -34,6 +37,7 @@ from rstar.store.manifest import Stage, write_atomic
 from rstar.store.trees import TreeStore, read_trees
 from rstar.text.grammar import Grammar
 from rstar.text.prompts import Prompts
+from rstar.tracking import tracked
 
 Generator = Path | Callable[[Generate], list[Completion]]
 
@@ -118,8 +122,19 @@ def search_stage(
     Resumes by counting what is owed: problems whose tree is on disk are not searched again. Raises StageFailed when
     more problems failed than `runtime.max_failure_rate` allows. The time it takes is added to the stage's clock.
     """
-    with clocked(it) as lanes:
-        return asyncio.run(_search_stage(it, cfg, problems, models, passes, progress, label, lanes))
+    name = stage_name(cfg, it.folder)
+    meter, metrics = Meter(cfg.name, name), cfg.runtime.metrics
+    with (
+        tracked(tracking_of(cfg, it.folder, it.manifest.stage), it.manifest.recipe) as track,
+        exported(meter, metrics.host, metrics.port),
+        clocked(it) as lanes,
+    ):
+        watch = reported(meter, track, cfg.runtime.tracking.every_s)
+        files = asyncio.run(_search_stage(it, cfg, problems, models, passes, progress, label, lanes, meter, watch))
+        if track.on:
+            samples = islice(read_trees(it.folder / TREES, "pass-0-*"), cfg.runtime.tracking.trajectories)
+            track.table("trajectories", COLUMNS, [shown_row(tree) for tree in samples])
+        return files
 
 
 @contextmanager
@@ -152,6 +167,8 @@ async def _search_stage(
     progress: Progress,
     label: str,
     used: list[Lane],
+    meter: Meter,
+    watch: AbstractAsyncContextManager[None],
 ) -> dict[str, int | None]:
     ledger = Ledger()
     files: dict[str, int | None] = {}
@@ -171,12 +188,15 @@ async def _search_stage(
                 if alive is None:
                     alive = await stack.enter_async_context(world(cfg, models, ledger))
                     used += alive[0].values()
+                    meter.lanes, meter.sandbox = alive
+                    await stack.enter_async_context(watch)
                 lanes, sandbox = alive
                 searches = ((p.id, one.search(p, cfg.seed)) for p in asked if p.id in owed)
                 async for outcome in Driver(lanes, cfg.runtime.max_live).run(searches):
                     ledger.settle(outcome.key, outcome.result.cost if outcome.result else None)
                     if outcome.error is None and outcome.result is not None:
                         store.add(outcome.result)
+                        meter.take(outcome.result)
                         failures.mended(outcome.key, one.attempt)
                     else:
                         failures.add(outcome.key, one.attempt, outcome.error)

@@ -133,7 +133,8 @@ def gather(folder: Path, problems: int, room: int) -> Run:
 
     Raises InputError when no round is finished, Damaged when a file cannot be read.
     """
-    cfg = validate(RunConfig, inspect.stored_config(folder), str(RunPaths(folder).run))
+    stored = {name: its for name, its in inspect.stored_config(folder).items() if name != "runtime"}
+    cfg = validate(RunConfig, stored, str(RunPaths(folder).run))
     rounds: list[Round] = []
     samples: list[tuple[str, str, Sample]] = []
     for summary in inspect.summaries(folder):

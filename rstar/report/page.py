@@ -39,6 +39,16 @@ FUNNEL = {
     "pair_rows": ("pairs with those kept from earlier rounds", "policy"),
 }
 """Count of the select stage -> what it is called, its colour."""
+CHARTS = {
+    "accuracy": "Accuracy on held-out problems",
+    "pairs": "How often the PPM ranks a held-out pair as its outcome does",
+    "difficulty": "Difficulty of the searched problems",
+    "ends": "How trajectories ended",
+    "q": "Q-values of the training search",
+    "score": "PPM scores in the search of held-out problems",
+    "time": "Time by round",
+    "tokens": "Tokens by round",
+}
 OF_ENDS = ("terminals", "answered", "correct", "wrong", "undecided")
 TIMES = dict(zip(KINDS, ("policy", "fade", "right", "other", "control", "search"), strict=True))
 
@@ -59,7 +69,6 @@ def write(folder: Path, out: Path | None = None, problems: int = PROBLEMS) -> di
     if path.suffix == ".md":
         text = tables.table(folder.resolve().name, rounds)
     else:
-        can_draw()
         run = gather(folder, problems, ROOM)
         shown, searched = (sum(len(one.problems) for one in run.forests), sum(one.of for one in run.forests))
         text = render(run)
@@ -85,6 +94,7 @@ def render(run: Run) -> str:
         cards=list(_cards(run)),
         note=tables.NOTE,
         rounds={"header": tables.COLUMNS, "rows": tables.rows([one.summary for one in run.rounds])},
+        titles=CHARTS,
         numbers=[one.number for one in run.rounds],
         charts={name: Markup(svg) for name, svg in pictures(run.rounds).items()},
         heats=list(_heats(run)),
@@ -102,7 +112,11 @@ def render(run: Run) -> str:
 
 
 def pictures(rounds: Sequence[Round]) -> dict[str, str]:
-    """Every chart of some rounds by its name, as SVG whose colours are names; empty where nothing was measured."""
+    """CHARTS of some rounds, as SVG whose colours are names; empty where nothing was measured.
+
+    Raises InputError where the library that draws is not installed.
+    """
+    can_draw()
     numbers = [one.number for one in rounds]
     names = [f"round {n}" for n in numbers]
     found = {
@@ -156,9 +170,9 @@ def pictures(rounds: Sequence[Round]) -> dict[str, str]:
             "tokens of all searches",
         ),
     }
-    if any(one.summary["pairs"] for one in rounds):
-        kinds = (("pairs of steps", "policy", "step"), ("pairs of solutions", "search", "answer"))
-        lines = [charts.Curve(words, colour, _pairs(rounds, name)) for words, colour, name in kinds]
+    kinds = (("pairs of steps", "policy", "step"), ("pairs of solutions", "search", "answer"))
+    lines = [charts.Curve(words, colour, _pairs(rounds, name)) for words, colour, name in kinds]
+    if any(any(line.points) for line in lines):
         found["pairs"] = charts.curves("PPM pair accuracy by round", lines, numbers)
     scored = {f"round {one.number}": one.held_out.score for one in rounds if one.held_out and one.held_out.score.total}
     found["score"] = charts.histograms("PPM scores by round", scored, "score") if scored else ""
