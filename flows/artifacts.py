@@ -22,7 +22,7 @@ from rstar.config.run import RunConfig
 from rstar.errors import InputError
 from rstar.pipeline import inspect
 from rstar.pipeline.prepare import paths_of
-from rstar.pipeline.progress import Progress
+from rstar.pipeline.progress import Pace, Progress
 from rstar.report import facts, page
 from rstar.report.markdown import markdown
 from rstar.store.layout import RunPaths
@@ -54,11 +54,13 @@ class _Board:
         self.done = threading.Event()
         self._lock = threading.Lock()
         self._newest: dict[str, tuple[int, int]] = {}
+        self._paces: dict[str, Pace] = {}
         self._shown: dict[str, UUID] = {}
 
     def report(self, stage: str, done: int, total: int) -> None:
         with self._lock:
             self._newest[stage] = done, total
+            self._paces.setdefault(stage, Pace()).heard(done)
 
     def publish(self) -> None:
         """Publish what has changed, until the block ends."""
@@ -69,7 +71,8 @@ class _Board:
                 newest, self._newest = self._newest, {}
             for stage, (done, total) in newest.items():
                 try:
-                    self._show(stage, f"{stage}: {done} of {total}", 100 * done / total if total else 100)
+                    words = f"{stage}: {self._paces[stage].words(done, total)}"
+                    self._show(stage, words, 100 * done / total if total else 100)
                 except httpx.HTTPError as error:
                     get_logger(__name__).warning("progress of %s is not shown: %s", stage, error)
 
