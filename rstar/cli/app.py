@@ -238,12 +238,14 @@ def report(
     problems: Annotated[
         int, typer.Option(min=0, help="Problems of each stage whose search trees are in the page.")
     ] = 60,
+    quiet: Quiet = False,
     json: AsJson = False,
 ) -> None:
     """Write the page of a run: rounds, charts, data trust, cost, and its search trees to look into. It needs no net."""
     from rstar.report import page
 
-    made = page.write(run, out, problems)
+    with screen.progress(quiet) as progress:
+        made = page.write(run, out, problems, progress)
     if json:
         screen.json_line(made)
         return

@@ -14,6 +14,7 @@ from rstar.core.tree import ROOT, Terminal, Tree
 from rstar.data.jsonl import objects
 from rstar.evaluate.answer import choose
 from rstar.pipeline import inspect
+from rstar.pipeline.progress import Progress, silent
 from rstar.pipeline.search import grammar_of
 from rstar.report.trees import Marks, Sample, taken
 from rstar.select.trajectories import Difficulty, difficulty
@@ -22,6 +23,8 @@ from rstar.store.manifest import Manifest, read
 from rstar.store.trees import read_grouped
 from rstar.text.grammar import Grammar
 
+Marker = Callable[[Sequence[Tree]], list[Marks]]
+"""What became of one problem's trees."""
 BINS = 20
 """Bins of a histogram over [-1, 1]."""
 AGREE = 4
@@ -128,7 +131,7 @@ class Run:
     forests: list[Forest]
 
 
-def gather(folder: Path, problems: int, room: int) -> Run:
+def gather(folder: Path, problems: int, room: int, progress: Progress = silent) -> Run:
     """Read a run: at most `problems` of each stage for the explorer, `room` bytes of trees in all.
 
     Raises InputError when no round is finished, Damaged when a file cannot be read.
@@ -140,7 +143,7 @@ def gather(folder: Path, problems: int, room: int) -> Run:
     for summary in inspect.summaries(folder):
         number = int(summary["round"])
         training, held_out = Sample(problems), Sample(problems)
-        rounds.append(round_of(folder, cfg, summary, training, held_out))
+        rounds.append(_round(folder, cfg, summary, training, held_out, progress))
         samples.append((f"round-{number}/search", f"Round {number}: training problems", training))
         samples.append((f"round-{number}/eval/search", f"Round {number}: held-out problems", held_out))
     shown = [one for one in samples if one[2].seen]
@@ -152,36 +155,33 @@ def gather(folder: Path, problems: int, room: int) -> Run:
     return Run(folder, cfg, rounds, [_stage(folder, path) for path in inspect.stages(folder)], forests)
 
 
-def round_of(
-    folder: Path,
-    cfg: RunConfig,
-    summary: dict[str, Any],
-    training: Sample | None = None,
-    held_out: Sample | None = None,
+def _round(
+    folder: Path, cfg: RunConfig, summary: dict[str, Any], training: Sample, held_out: Sample, progress: Progress
 ) -> Round:
     """One finished round; its trees are read once, and offered to the samples on the way."""
     number = int(summary["round"])
     paths = RunPaths(folder).round(number)
-    grammar = grammar_of(cfg)
-    how = cfg.rounds[number - 1].select
     problems = RunPaths(folder).problems
+    grammar = grammar_of(cfg)
+
+    def look(stage: Path, asked: Path, sample: Sample, marks: Marker, total: int) -> Looked:
+        looked = Looked()
+        groups = read_grouped(stage / TREES, [row["id"] for _, row in objects(asked)])
+        for done, trees in enumerate(groups, start=1):
+            looked.take(trees, grammar)
+            sample.offer(trees, marks)
+            progress(f"trees of {stage.relative_to(folder)}", done, total)
+        return looked
+
+    how = cfg.rounds[number - 1].select
     asked = problems / ("bootstrap.jsonl" if number == 1 else "train.jsonl")
-    searched = _look(paths.search, asked, grammar, training, lambda trees: taken(trees, how))
+    total = summary["coverage"]["problems"]
+    searched = look(paths.search, asked, training, lambda trees: taken(trees, how), total)
     guided = None
     if summary["search"] is not None:
-        guided = _look(paths.eval_search, problems / "test.jsonl", grammar, held_out, _answers(paths.eval_search, cfg))
+        total = summary["search"]["accuracy"]["n"]
+        guided = look(paths.eval_search, problems / "test.jsonl", held_out, _answers(paths.eval_search, cfg), total)
     return Round(number, summary, searched, guided, _seconds(paths, folder))
-
-
-def _look(
-    stage: Path, asked: Path, grammar: Grammar, sample: Sample | None, marks: Callable[[Sequence[Tree]], list[Marks]]
-) -> Looked:
-    looked = Looked()
-    for trees in read_grouped(stage / TREES, [row["id"] for _, row in objects(asked)]):
-        looked.take(trees, grammar)
-        if sample is not None:
-            sample.offer(trees, marks)
-    return looked
 
 
 def _leads_right(tree: Tree) -> list[bool]:
@@ -204,7 +204,7 @@ def _suspect(trees: Sequence[Tree], grammar: Grammar) -> Suspect | None:
     return Suspect(problem.id, problem.answer or "", answer, most, ends) if most >= AGREE and 2 * most > ends else None
 
 
-def _answers(stage: Path, cfg: RunConfig) -> Callable[[Sequence[Tree]], list[Marks]]:
+def _answers(stage: Path, cfg: RunConfig) -> Marker:
     """Marks of the answers that a strategy gave, by what the stage has written down."""
     rows = (orjson.loads(line) for line in (stage / ANSWERS).read_bytes().splitlines())
     said = {row["id"]: row["answer"] for row in rows}

@@ -16,6 +16,7 @@ from rstar.errors import InputError
 from rstar.evaluate import report as tables
 from rstar.evaluate.plot import can_draw
 from rstar.pipeline import inspect
+from rstar.pipeline.progress import Progress, silent
 from rstar.report import charts
 from rstar.report.facts import KINDS, Round, Run, gather
 from rstar.report.trees import FIELDS, NODES
@@ -53,7 +54,9 @@ OF_ENDS = ("terminals", "answered", "correct", "wrong", "undecided")
 TIMES = dict(zip(KINDS, ("policy", "fade", "right", "other", "control", "search"), strict=True))
 
 
-def write(folder: Path, out: Path | None = None, problems: int = PROBLEMS) -> dict[str, Any]:
+def write(
+    folder: Path, out: Path | None = None, problems: int = PROBLEMS, progress: Progress = silent
+) -> dict[str, Any]:
     """Make the page of a run, into its folder unless `out` says where (a `.md` file gets the tables alone).
 
     Returns where it is, its bytes, how many of the searched problems have their trees in it, and the rounds' summaries.
@@ -69,7 +72,7 @@ def write(folder: Path, out: Path | None = None, problems: int = PROBLEMS) -> di
     if path.suffix == ".md":
         text = tables.table(folder.resolve().name, rounds)
     else:
-        run = gather(folder, problems, ROOM)
+        run = gather(folder, problems, ROOM, progress)
         shown, searched = (sum(len(one.problems) for one in run.forests), sum(one.of for one in run.forests))
         text = render(run)
     write_atomic(path, text.encode())

@@ -234,7 +234,9 @@ def test_show_says_what_is_not_there(run, words, said):
 def test_report_writes_the_page_of_the_run(copy):
     run = copy / "runs" / "tiny"
     done = rstar("report", run)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert "trees of round-2/eval/search: 4 of 4" in done.stderr
+    assert rstar("report", run, "--quiet").stderr == ""
     assert f"report: {run / 'report.html'}" in done.stdout
     assert "policy pass@1" in done.stdout
     assert (run / "report.html").read_text().startswith("<!doctype html>")
