@@ -33,6 +33,7 @@ setup-sandbox: setup ## .venv-sandbox, a newer Python for the sandbox's steps: s
 
 demo: setup ## two rounds of self-evolution on a tiny model, and the table of rounds beside the control
 	$(BIN)/rstar evolve configs/demo.yaml
+	$(BIN)/rstar report runs/demo --quiet
 
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest

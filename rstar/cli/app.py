@@ -249,10 +249,10 @@ def report(
     if json:
         screen.json_line(made)
         return
-    _show_rounds(run, made["rounds"], json, str(made["report"]))
-    if made["problems"] < made["searched"]:
-        told = f"search trees of {made['problems']:,} of {made['searched']:,} problems are in it (--problems)"
-        screen.out.print(told, markup=False, highlight=False)
+    told = f"report: {made['report']}, {made['bytes'] / 1e6:.1f} MB"
+    if made["searched"]:
+        told += f", with the search trees of {made['problems']:,} of {made['searched']:,} problems"
+    screen.out.print(told, markup=False, highlight=False)
 
 
 @app.command()
@@ -330,7 +330,7 @@ def root(
     """Small language models that teach themselves to reason."""
 
 
-def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool, page: str | None = None) -> None:
+def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool) -> None:
     from rstar.evaluate import report as tables
 
     if json:
@@ -341,8 +341,8 @@ def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool, page: s
     if header:
         screen.table(header, body, "policy pass@1 by level, held-out problems")
     screen.out.print(tables.NOTE, highlight=False)
-    made = page or f"{folder / 'report.md'}; with charts and search trees: rstar report {folder}"
-    screen.out.print(f"\nreport: {made}", markup=False, highlight=False)
+    told = f"\nreport: {folder / 'report.md'}; with charts and search trees: rstar report {folder}"
+    screen.out.print(told, markup=False, highlight=False)
 
 
 def _show_evaluation(told: dict[str, Any]) -> None:
