@@ -125,6 +125,8 @@ class Run:
     """All that the page of a run says."""
 
     folder: Path
+    settings: dict[str, Any]
+    """As run.json has them."""
     cfg: RunConfig
     rounds: list[Round]
     stages: list[dict[str, Any]]
@@ -136,8 +138,9 @@ def gather(folder: Path, problems: int, room: int, progress: Progress = silent) 
 
     Raises InputError when no round is finished, Damaged when a file cannot be read.
     """
-    stored = {name: its for name, its in inspect.stored_config(folder).items() if name != "runtime"}
-    cfg = validate(RunConfig, stored, str(RunPaths(folder).run))
+    settings = inspect.stored_config(folder)
+    recipe = {name: its for name, its in settings.items() if name != "runtime"}  # where it ran is nobody's concern here
+    cfg = validate(RunConfig, recipe, str(RunPaths(folder).run))
     rounds: list[Round] = []
     samples: list[tuple[str, str, Sample]] = []
     for summary in inspect.summaries(folder):
@@ -152,7 +155,7 @@ def gather(folder: Path, problems: int, room: int, progress: Progress = silent) 
         drawn = sample.drawn(room // (len(shown) - i))  # what one stage leaves is there for the next
         room -= sum(map(len, drawn))
         forests.append(Forest(stage, title, drawn, sample.seen))
-    return Run(folder, cfg, rounds, [_stage(folder, path) for path in inspect.stages(folder)], forests)
+    return Run(folder, settings, cfg, rounds, [_stage(folder, path) for path in inspect.stages(folder)], forests)
 
 
 def _round(

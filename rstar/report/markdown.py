@@ -7,7 +7,7 @@ from typing import Any
 from rstar.evaluate import report as tables
 from rstar.report import charts
 from rstar.report.facts import Run
-from rstar.report.page import CHARTS, funnel, pictures
+from rstar.report.figures import CHARTS, funnel, pictures
 
 CHART_OF = {
     "Accuracy": ("accuracy", "pairs"),

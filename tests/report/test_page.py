@@ -14,7 +14,7 @@ from rstar.core.tree import Terminal
 from rstar.errors import Damaged, InputError
 from rstar.evaluate import report as tables
 from rstar.pipeline import inspect
-from rstar.report import charts, facts, page
+from rstar.report import charts, facts, figures, page
 from rstar.store.trees import read_trees
 from rstar.text.grammar import Grammar
 from tests.report.test_trees import grown
@@ -111,14 +111,16 @@ def test_texts_of_a_problem_cannot_break_out_of_the_page(gathered):
     tree.nodes[-1].terminal, tree.nodes[-1].error = Terminal.CODE_ERROR, nasty
     sample = facts.Sample(1)
     sample.offer([tree], lambda trees: [{}])
-    run = facts.Run(Path("p"), gathered.cfg, gathered.rounds, [], [facts.Forest("s", nasty, sample.drawn(10**6), 1)])
+    run = facts.Run(
+        Path("p"), {}, gathered.cfg, gathered.rounds, [], [facts.Forest("s", nasty, sample.drawn(10**6), 1)]
+    )
     text = page.render(run)
     assert nasty not in text
     assert explorer(text)["forests"][0]["problems"][0]["text"] == nasty
 
 
 def test_charts_are_the_same_bytes_twice_and_have_no_colour_of_their_own(gathered):
-    one, other = page.pictures(gathered.rounds), page.pictures(gathered.rounds)
+    one, other = figures.pictures(gathered.rounds), figures.pictures(gathered.rounds)
     assert one == other
     for name, svg in one.items():
         assert svg, name
