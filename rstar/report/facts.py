@@ -141,20 +141,20 @@ def gather(folder: Path, problems: int, room: int, progress: Progress = silent) 
     settings = inspect.stored_config(folder)
     recipe = {name: its for name, its in settings.items() if name != "runtime"}  # where it ran is nobody's concern here
     cfg = validate(RunConfig, recipe, str(RunPaths(folder).run))
+    summaries = inspect.summaries(folder)
+    left = sum(1 + (summary["search"] is not None) for summary in summaries)
     rounds: list[Round] = []
-    samples: list[tuple[str, str, Sample]] = []
-    for summary in inspect.summaries(folder):
+    forests: list[Forest] = []
+    for summary in summaries:
         number = int(summary["round"])
         training, held_out = Sample(problems), Sample(problems)
         rounds.append(_round(folder, cfg, summary, training, held_out, progress))
-        samples.append((f"round-{number}/search", f"Round {number}: training problems", training))
-        samples.append((f"round-{number}/eval/search", f"Round {number}: held-out problems", held_out))
-    shown = [one for one in samples if one[2].seen]
-    forests = []
-    for i, (stage, title, sample) in enumerate(shown):
-        drawn = sample.drawn(room // (len(shown) - i))  # what one stage leaves is there for the next
-        room -= sum(map(len, drawn))
-        forests.append(Forest(stage, title, drawn, sample.seen))
+        for stage, words, sample in (("search", "training", training), ("eval/search", "held-out", held_out)):
+            if sample.seen:
+                drawn = sample.drawn(room // left)  # what one stage leaves is there for the next
+                room, left = room - sum(map(len, drawn)), left - 1
+                title = f"Round {number}: {words} problems"
+                forests.append(Forest(f"round-{number}/{stage}", title, drawn, sample.seen))
     return Run(folder, settings, cfg, rounds, [_stage(folder, path) for path in inspect.stages(folder)], forests)
 
 
@@ -220,7 +220,7 @@ def _answers(stage: Path, cfg: RunConfig) -> Marker:
             answer = said.get(tree.problem.id)
             if leaf is None or tree.nodes[leaf].answer != answer:  # votes among answers that are equal, not the same
                 leaf = next((i for i in tree.leaves() if answer and tree.nodes[i].answer == answer), None)
-            found.append({} if leaf is None else {**dict.fromkeys(tree.path(leaf), "s"), leaf: "sA"})
+            found.append({} if leaf is None else {**dict.fromkeys(tree.path(leaf), "a"), leaf: "aA"})
         return found
 
     return marks

@@ -49,7 +49,7 @@ def pictures(rounds: Sequence[Round]) -> dict[str, str]:
             [
                 charts.Curve("policy, greedy", "policy", _accuracy(rounds, "policy")),
                 charts.Curve("control, greedy", "control", _accuracy(rounds, "control")),
-                charts.Curve("search with the PPM", "search", _accuracy(rounds, "search")),
+                charts.Curve("search, answers hidden", "search", _accuracy(rounds, "search")),
             ],
             numbers,
         ),

@@ -31,7 +31,9 @@ def markdown(run: Run, number: int, drawn: bool = True) -> str:
     parts = [f"# {run.cfg.name}, round {number}", tables.markdown(tables.COLUMNS, tables.rows(summaries))]
     for title, body in _sections(run, number).items():
         parts += [f"## {title}", body] if body else [f"## {title}"]
-        parts += [f"![{CHARTS[name]}]({_image(made[name])})" for name in CHART_OF[title] if made.get(name)]
+        for name in CHART_OF[title]:
+            if made.get(name):
+                parts += [f"**{CHARTS[name]}**", f"![{CHARTS[name]}]({_image(made[name])})"]
     return "\n\n".join(parts) + "\n"
 
 

@@ -90,7 +90,7 @@ def render(run: Run) -> str:
 def _about(run: Run) -> str:
     cfg = run.cfg
     trained = getattr(cfg.model, "path", "a small model from random weights")
-    finished = f"{len(run.rounds)} of {len(cfg.rounds)} rounds are finished"
+    finished = f"Finished: {len(run.rounds)} of {len(cfg.rounds)} rounds"
     return f"Task {cfg.task}, problems of kind {cfg.problems.kind}, {trained}, seed {cfg.seed}. {finished}."
 
 

@@ -32,6 +32,7 @@
     ["C", "△", "c", "its whole solution is preferred over a wrong one"],
     ["R", "▽", "r", "a right solution is preferred over its whole one"],
     ["A", "◆", "A", "the search's answer"],
+    ["a", "•", "A", "on the way to the search's answer"],
   ];
 
   let problem = null;   // what is shown
@@ -112,7 +113,7 @@
         ends.set(get(node, "parent"), above);
       }
       tree = { nodes: raw.nodes, kids, places, ends, leftOut: raw.left_out };
-      open = new Set(raw.nodes.filter((node) => get(node, "parent") < 0 || marks(node).includes("s")).map((node) => get(node, "id")));
+      open = new Set(raw.nodes.filter((node) => get(node, "parent") < 0 || /[sa]/.test(marks(node))).map((node) => get(node, "id")));
       const scored = raw.nodes.some((node) => get(node, "score") !== null);
       byId("by-ppm").disabled = !scored;
       byId("by-ppm").title = scored ? "" : "no value model scored this tree";
@@ -125,6 +126,8 @@
   }
 
   const marks = (node) => get(node, "marks") ?? "";
+  /** Whether a node that is the end of its trajectory needs no mark of being on it. */
+  const ended = (node, letter) => "sa".includes(letter) && marks(node).includes(letter.toUpperCase());
 
   function drawReasons() {
     const counts = new Map();
@@ -164,7 +167,7 @@
   function item(node, level) {
     const id = get(node, "id");
     const kids = tree.kids.get(id).filter(fits);
-    const made = element("li", marks(node).includes("s") ? "picked" : "");
+    const made = element("li", /[sa]/.test(marks(node)) ? "picked" : "");
     made.setAttribute("role", "treeitem");
     made.setAttribute("aria-level", level);
     made.setAttribute("aria-selected", id === current);
@@ -178,18 +181,20 @@
     row.append(element("code", "", colour === "q" || score === null
       ? `N ${get(node, "visits")}  Q ${signed(get(node, "q"))}` : `N ${get(node, "visits")}  PPM ${signed(score)}`));
     for (const [letter, sign, kind, meaning] of MARKS)
-      if (marks(node).includes(letter) && !(letter === "s" && marks(node).includes("S"))) {
+      if (marks(node).includes(letter) && !ended(node, letter)) {
         const mark = element("span", `mark ${kind}`, sign);
         mark.title = meaning;
         row.append(mark);
       }
     row.append(element("span", "step", id === 0 ? "problem" : title(node)));
     if (get(node, "comment") && get(node, "code")) row.append(element("span", "source", get(node, "code").split("\n")[0]));
-    const ended = get(node, "terminal");
-    if (ended) {
-      const good = get(node, "verdict") === "equivalent";
-      const said = ended === "answered" ? `${good ? "✓" : "✗"} ${get(node, "answer") ?? ""}` : words(ended);
-      row.append(element("span", `tag ${good ? "right" : ended === "answered" && get(node, "verdict") !== "different" ? "" : "bad"}`, short(said, 28)));
+    const terminal = get(node, "terminal");
+    if (terminal) {
+      const verdict = terminal === "answered" ? get(node, "verdict") : "different"; // what failed is wrong
+      const sign = { equivalent: "✓", different: "✗" }[verdict] ?? "?";
+      const kind = { equivalent: "right", different: "bad" }[verdict] ?? "";
+      const said = terminal === "answered" ? `${sign} ${get(node, "answer") ?? ""}` : words(terminal);
+      row.append(element("span", `tag ${kind}`, short(said, 28)));
     }
     made.append(row);
     if (kids.length) {
@@ -239,7 +244,7 @@
       ["Action", get(node, "action") && words(get(node, "action"))],
       ["Sampled", get(node, "count") > 1 ? `${get(node, "count")} times, merged` : null],
       ["Children", tree.kids.get(id).length || null],
-      ...MARKS.filter(([letter]) => marks(node).includes(letter)).map(([, sign, , meaning]) => [sign, meaning]),
+      ...MARKS.filter(([letter]) => marks(node).includes(letter) && !ended(node, letter)).map(([, sign, , meaning]) => [sign, meaning]),
     ];
     for (const [name, value] of said)
       if (value !== null && value !== "") facts.append(element("dt", "", name), element("dd", "", String(value)));
