@@ -27,8 +27,8 @@ TEXT = 2000
 """Characters of one text that are shown at most."""
 
 Marks = dict[int, str]
-"""Node -> letters of what it became: `s` on a selected trajectory and `S` its end, `c` and `r` chosen and rejected in a
-pair of steps, `C` and `R` the same of whole trajectories; `a` on the way to the strategy's own answer and `A` its end."""
+"""Node -> letters of what it became: `s` on a selected trajectory and `S` its end; `c` and `r` chosen and rejected in a
+pair of steps, `C` and `R` in one of whole trajectories; `a` on the way to the strategy's own answer and `A` its end."""
 
 
 def taken(trees: Sequence[Tree], how: SelectConfig) -> list[Marks]:
