@@ -15,6 +15,7 @@ from rstar.errors import Damaged, InputError
 from rstar.evaluate import report as tables
 from rstar.pipeline import inspect
 from rstar.report import charts, facts, figures, page
+from rstar.report.trees import FIELDS
 from rstar.store.trees import read_trees
 from rstar.text.grammar import Grammar
 from tests.report.test_trees import grown
@@ -57,6 +58,20 @@ def test_the_explorer_has_every_problem_of_a_tiny_run(made, run):
             (one["id"], its["attempt"]): len(its["nodes"]) for one in forest["problems"] for its in one["trees"]
         } == {(tree.problem.id, tree.attempt): len(tree.nodes) for tree in trees}
         assert forest["of"] == len({tree.problem.id for tree in trees})
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_answer_of_a_search_is_marked(made, run, number):
+    stage = f"round-{number}/eval/search"
+    (forest,) = [one for one in explorer(made.read_text())["forests"] if one["stage"] == stage]
+    said = [json.loads(line) for line in (run / stage / "answers.jsonl").read_text().splitlines()]
+    marked = {}
+    for problem in forest["problems"]:
+        (tree,) = problem["trees"]
+        rows = [dict(zip(FIELDS, row, strict=False)) for row in tree["nodes"]]
+        marked[problem["id"]] = [row["answer"] for row in rows if "A" in row.get("marks", "")]
+    assert marked == {row["id"]: [row["answer"]] if row["answer"] else [] for row in said}
+    assert any(marked.values())
 
 
 def test_fewer_problems_are_said_to_be_fewer(run, tmp_path):
