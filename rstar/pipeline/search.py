@@ -120,7 +120,8 @@ def search_stage(
     """Run every pass into the stage's folder, each further one over what is still unsolved; returns its files.
 
     Resumes by counting what is owed: problems whose tree is on disk are not searched again. Raises StageFailed when
-    more problems failed than `runtime.max_failure_rate` allows. The time it takes is added to the stage's clock.
+    more problems failed than `runtime.max_failure_rate` allows. The time it takes is added to the stage's clock; curves
+    and metrics go where `runtime.tracking` and `runtime.metrics` say.
     """
     name = stage_name(cfg, it.folder)
     meter, metrics = Meter(cfg.name, name), cfg.runtime.metrics
