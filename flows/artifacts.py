@@ -1,4 +1,4 @@
-"""What a round's page shows in Prefect: live progress, its row of the table of rounds, the report and the lineage."""
+"""What a round's page shows in Prefect: live progress, its tables and charts, the report and the lineage."""
 
 import re
 import threading
@@ -19,11 +19,14 @@ from prefect.artifacts import (
 from prefect.logging import get_logger
 
 from rstar.config.run import RunConfig
+from rstar.errors import InputError
 from rstar.pipeline import inspect
 from rstar.pipeline.prepare import paths_of
-from rstar.pipeline.progress import Progress
+from rstar.pipeline.progress import Pace, Progress
+from rstar.report import facts, page
+from rstar.report.markdown import markdown
 from rstar.store.layout import RunPaths
-from rstar.store.manifest import read
+from rstar.store.manifest import read, write_atomic
 
 EVERY_S = 3.0
 """Seconds between two updates of progress."""
@@ -51,11 +54,13 @@ class _Board:
         self.done = threading.Event()
         self._lock = threading.Lock()
         self._newest: dict[str, tuple[int, int]] = {}
+        self._paces: dict[str, Pace] = {}
         self._shown: dict[str, UUID] = {}
 
     def report(self, stage: str, done: int, total: int) -> None:
         with self._lock:
             self._newest[stage] = done, total
+            self._paces.setdefault(stage, Pace()).heard(done)
 
     def publish(self) -> None:
         """Publish what has changed, until the block ends."""
@@ -66,7 +71,8 @@ class _Board:
                 newest, self._newest = self._newest, {}
             for stage, (done, total) in newest.items():
                 try:
-                    self._show(stage, f"{stage}: {done} of {total}", 100 * done / total if total else 100)
+                    words = f"{stage}: {self._paces[stage].words(done, total)}"
+                    self._show(stage, words, 100 * done / total if total else 100)
                 except httpx.HTTPError as error:
                     get_logger(__name__).warning("progress of %s is not shown: %s", stage, error)
 
@@ -79,18 +85,37 @@ class _Board:
 
 
 def round_is_done(cfg: RunConfig, number: int, summary: dict[str, Any]) -> None:
-    """The round's row with its coverage by level, its report and its lineage."""
+    """The round's row with its coverage by level, its report with charts and lineage, and the page of the run."""
     paths = paths_of(cfg)
     name = _key(f"{cfg.name}-round-{number}")
     create_table_artifact([inspect.table_row(summary)], key=f"{name}-table", description=f"Round {number}")
-    text = "\n".join(
-        [
-            paths.report.read_text(encoding="utf-8"),
-            f"Report: `{paths.report.resolve()}`\n",
-            f"## Lineage of round {number}\n\n```mermaid\n{lineage(paths.folder, number)}\n```",
-        ]
-    )
-    create_markdown_artifact(text, key=f"{name}-report", description=f"{cfg.name}, rounds 1 to {number}")
+    run = facts.gather(paths.folder, page.PROBLEMS, page.ROOM)
+    links = [f"Report: `{paths.report.resolve()}`"]
+    try:
+        text = markdown(run, number)
+        write_atomic(paths.folder / page.NAME, page.render(run).encode())
+        links.append(f"Page with the search trees: `{(paths.folder / page.NAME).resolve()}`")
+    except InputError as error:  # the library that draws is an extra
+        get_logger(__name__).warning("no charts: %s", error)
+        text = markdown(run, number, drawn=False)
+    links += _dashboard(cfg)
+    graph = f"## Lineage of round {number}\n\n```mermaid\n{lineage(paths.folder, number)}\n```"
+    whole = "\n\n".join([text, "## Links", *links, graph])
+    create_markdown_artifact(whole, key=f"{name}-report", description=f"{cfg.name}, rounds 1 to {number}")
+
+
+def _dashboard(cfg: RunConfig) -> list[str]:
+    """Where the stages' curves are."""
+    how = cfg.runtime.tracking
+    match how.kind:
+        case "wandb":
+            folder = (paths_of(cfg).folder / "wandb").resolve()
+            told = f"W&B: project `{how.project}`, group `{cfg.name}`; offline runs are in `{folder}` (`wandb sync`)"
+            return [told]
+        case "trackio":
+            return [f"trackio: `trackio show --project {how.project}`, group `{cfg.name}`"]
+        case "none":
+            return []
 
 
 def rounds_so_far(cfg: RunConfig) -> None:

@@ -301,26 +301,27 @@ def show(
 @app.command()
 def report(
     run: Run,
-    out: Annotated[Path | None, typer.Option(help="Write the Markdown here instead of printing it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page's file, RUN/report.html if absent; a .md file gets the tables alone.")
+    ] = None,
+    problems: Annotated[
+        int, typer.Option(min=0, help="Problems of each stage whose search trees are in the page.")
+    ] = 60,
+    quiet: Quiet = False,
     json: AsJson = False,
 ) -> None:
-    """The table of a run's rounds, as Markdown."""
-    from rstar.evaluate.report import table
-    from rstar.store.manifest import write_atomic
+    """Write the page of a run: rounds, charts, data trust, cost, and its search trees to look into. It needs no net."""
+    from rstar.report import page
 
-    if json and out is not None:
-        raise InputError("--json and --out: choose one; the JSON goes to standard output")
-    rounds = inspect.summaries(run)
+    with screen.progress(quiet) as progress:
+        made = page.write(run, out, problems, progress)
     if json:
-        screen.json_line(rounds)
-    elif out is None:
-        sys.stdout.write(table(run.name, rounds))
-    else:
-        if not out.parent.is_dir():
-            raise InputError(f"--out: there is no folder {out.parent}")
-        if out.is_dir():
-            raise InputError(f"--out: {out} is a folder, not a file")
-        write_atomic(out, table(run.name, rounds).encode())
+        screen.json_line(made)
+        return
+    told = f"report: {made['report']}, {made['bytes'] / 1e6:.1f} MB"
+    if made["searched"]:
+        told += f", with the search trees of {made['problems']:,} of {made['searched']:,} problems"
+    screen.out.print(told, markup=False, highlight=False)
 
 
 @app.command()
@@ -412,7 +413,8 @@ def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool) -> None
     screen.out.print(tables.NOTE, highlight=False)
     for found in filter(None, map(regression, rounds)):
         screen.err.print(f"warning: {found}", highlight=False)
-    screen.out.print(f"\nreport: {folder / 'report.md'}", highlight=False)
+    told = f"\nreport: {folder / 'report.md'}; with charts and search trees: rstar report {folder}"
+    screen.out.print(told, markup=False, highlight=False)
 
 
 def _show_evaluation(told: dict[str, Any]) -> None:

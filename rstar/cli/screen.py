@@ -10,13 +10,23 @@ from typing import Any
 
 import orjson
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
+from rich.text import Text
 
 from rstar.errors import RstarError
+from rstar.pipeline.progress import Pace, silent
 from rstar.pipeline.progress import Progress as Report
-from rstar.pipeline.progress import silent
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
@@ -29,11 +39,21 @@ def progress(quiet: bool) -> Iterator[Report]:
     """A progress function for the pipeline: bars with rate and time left on a terminal, sparse lines in a log."""
     if quiet:
         yield silent
-    elif err.is_terminal:
+    elif err.is_terminal and not err.is_dumb_terminal:
         with _Bars() as bars:
             yield bars.report
     else:
         yield _Lines().report
+
+
+class _Rate(ProgressColumn):
+    """Units per second of late, or per minute where it takes longer."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{60 * speed:.1f}/min", style="progress.data.speed")
 
 
 class _Bars:
@@ -44,12 +64,12 @@ class _Bars:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
+            _Rate(),
             TimeElapsedColumn(),
             TimeLeft(),
             console=err,
         )
-        self._tasks: dict[str, tuple[TaskID, float, int]] = {}
+        self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> "_Bars":
@@ -62,11 +82,8 @@ class _Bars:
     def report(self, stage: str, done: int, total: int) -> None:
         with self._lock:
             if stage not in self._tasks:
-                task = self._progress.add_task(stage, total=total, completed=done, rate="")
-                self._tasks[stage] = task, time.monotonic(), done
-            task, since, at = self._tasks[stage]
-            rate = (done - at) / max(time.monotonic() - since, 0.1)
-            self._progress.update(task, completed=done, total=total, rate=f"{rate:.1f}/s" if done > at else "")
+                self._tasks[stage] = self._progress.add_task(stage, total=total, completed=done)
+            self._progress.update(self._tasks[stage], completed=done, total=total)
 
 
 class _Lines:
@@ -74,16 +91,20 @@ class _Lines:
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[float, int]] = {}
+        self._paces: dict[str, Pace] = {}
         self._lock = threading.Lock()
 
     def report(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
         with self._lock:
+            pace = self._paces.setdefault(stage, Pace())
+            pace.heard(done, now)
             when, at = self._last.get(stage, (-EVERY_S, -1))
             if done == at or (now - when < EVERY_S and done < total):
                 return
             self._last[stage] = now, done
-        err.print(f"{time.strftime('%H:%M:%S')}  {stage}: {done} of {total}", highlight=False)
+            words = pace.words(done, total)
+        err.print(f"{time.strftime('%H:%M:%S')}  {stage}: {words}", highlight=False)
 
 
 def table(header: Sequence[str], body: Sequence[Sequence[str]], title: str | None = None) -> None:

@@ -259,6 +259,26 @@ class TasksConfig(Config):
     """GPUs that Ray sets aside for a task; a share puts several tasks on one."""
 
 
+class TrackingConfig(Config):
+    """Curves and sample trajectories in a dashboard, one run a stage, grouped by the evolution's name."""
+
+    kind: Literal["none", "wandb", "trackio"] = "none"
+    """Weights & Biases (into the run's folder unless somebody is logged in), or trackio's local dashboard."""
+    project: str = "rstar"
+    every_s: float = Field(5.0, gt=0)
+    """Seconds between two points of a search's curves."""
+    trajectories: int = Field(20, ge=0)
+    """Problems of each search whose best trajectory stands in a table."""
+
+
+class MetricsConfig(Config):
+    """Where searches tell Prometheus of their lanes and their sandbox while they run."""
+
+    port: int | None = Field(None, ge=1, le=65535)
+    """Nowhere without one."""
+    host: str = "127.0.0.1"
+
+
 class RuntimeConfig(Config):
     """Where and how it runs; nothing here changes a result."""
 
@@ -272,9 +292,9 @@ class RuntimeConfig(Config):
     """Training processes at once, where stages do not depend on each other."""
     max_failure_rate: float = Field(0.05, ge=0, le=1)
     """Share of problems whose search may fail before a stage stops."""
-    tracking: Literal["off", "offline", "online"] = "off"
-    """W&B: no, into a folder, or to the account that is logged in."""
     tasks: TasksConfig = TasksConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
 
 SHARED = ("search", "retry", "explore", "select", "policy", "ppm", "values")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from rstar.errors import EngineDown, RolloutError
-from rstar.search.calls import Call, Execute, Generate, Reply, Score, Search, Together, Verify
+from rstar.search.calls import Call, Completion, Execute, Generate, Reply, Score, Search, Together, Verify
 
 T = TypeVar("T")
 
@@ -29,12 +29,24 @@ Worker = Callable[[Sequence[Ticket]], Awaitable[Sequence["Reply | RolloutError"]
 
 @dataclass(slots=True)
 class LaneStats:
-    """What a lane did: calls answered, batches sent, seconds calls waited, seconds at least one batch was running."""
+    """What a lane did: calls answered, batches sent, seconds calls waited, seconds at least one batch was running;
+    `items` are the tokens it generated, the steps it ran, the prefixes it scored or the answers it graded.
+
+    Of now: calls that are waiting, batches that are running, and since when any is.
+    """
 
     calls: int = 0
     batches: int = 0
+    items: int = 0
     queue_s: float = 0.0
     busy_s: float = 0.0
+    waiting: int = 0
+    running: int = 0
+    since: float = 0.0
+
+    def busy(self, now: float) -> float:
+        """`busy_s`, and what has passed of the batches that are running."""
+        return self.busy_s + (now - self.since if self.running else 0.0)
 
 
 @dataclass(slots=True)
@@ -129,8 +141,8 @@ class _Run(Generic[T]):
         self.source = source
         self.live = 0
         self.queues: dict[str, deque[_Waiting[T]]] = {name: deque() for name in driver.lanes}
-        self.running: dict[str, int] = dict.fromkeys(driver.lanes, 0)
-        self.since: dict[str, float] = {}
+        for lane in driver.lanes.values():
+            lane.stats.waiting = lane.stats.running = 0
         self.tasks: set[asyncio.Task[None]] = set()
         self.done: asyncio.Queue[Outcome[T] | BaseException] = asyncio.Queue()
 
@@ -185,6 +197,7 @@ class _Run(Generic[T]):
         now = time.monotonic()
         for place, (name, one) in enumerate(zip(names, calls, strict=True)):
             self.queues[name].append(_Waiting(Ticket(key, one), asked, place, now))
+            self.driver.lanes[name].stats.waiting += 1
 
     def _arrived(self, waiting: _Waiting[T], reply: Any) -> None:
         """File a reply; the search goes on when it has all that it waits for. One error is enough to fail it."""
@@ -202,14 +215,15 @@ class _Run(Generic[T]):
 
     def _pump(self) -> None:
         for name, lane in self.driver.lanes.items():
-            queue = self.queues[name]
-            while queue and self.running[name] < lane.max_concurrent:
+            queue, stats = self.queues[name], lane.stats
+            while queue and stats.running < lane.max_concurrent:
                 batch = [queue.popleft() for _ in range(min(len(queue), lane.max_batch))]
                 now = time.monotonic()
-                lane.stats.queue_s += sum(now - waiting.since for waiting in batch)
-                if not self.running[name]:
-                    self.since[name] = now
-                self.running[name] += 1
+                stats.queue_s += sum(now - waiting.since for waiting in batch)
+                stats.waiting -= len(batch)
+                if not stats.running:
+                    stats.since = now
+                stats.running += 1
                 task = asyncio.ensure_future(self._serve(name, lane, batch))
                 self.tasks.add(task)
                 task.add_done_callback(self.tasks.discard)
@@ -217,11 +231,13 @@ class _Run(Generic[T]):
     async def _serve(self, name: str, lane: Lane, batch: list[_Waiting[T]]) -> None:
         try:
             replies = await _ask(name, lane, [waiting.ticket for waiting in batch])
-            lane.stats.calls += len(batch)
-            lane.stats.batches += 1
-            self.running[name] -= 1
-            if not self.running[name]:
-                lane.stats.busy_s += time.monotonic() - self.since[name]
+            stats = lane.stats
+            stats.calls += len(batch)
+            stats.batches += 1
+            stats.items += sum(map(_items, replies))
+            stats.running -= 1
+            if not stats.running:
+                stats.busy_s += time.monotonic() - stats.since
             for waiting, reply in zip(batch, replies, strict=True):
                 self._arrived(waiting, reply)
             self._admit()
@@ -229,6 +245,13 @@ class _Run(Generic[T]):
             raise
         except BaseException as error:  # the driver's own failure: no search may be left waiting for ever
             self.done.put_nowait(error)
+
+
+def _items(reply: Reply | RolloutError) -> int:
+    """How much a lane made: the tokens of completions, else the number of replies to the call's items."""
+    if isinstance(reply, RolloutError):
+        return 0
+    return sum(one.tokens if isinstance(one, Completion) else 1 for one in reply)
 
 
 def _checked(name: str, call: Call, reply: Reply | RolloutError) -> Reply | RolloutError:

@@ -6,10 +6,11 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -23,11 +24,13 @@ from rstar.core.tree import Tree
 from rstar.engine.driver import Driver, Lane
 from rstar.engine.lanes import sandbox_lane
 from rstar.engine.ledger import Ledger
+from rstar.engine.meter import Meter, exported, reported
 from rstar.engine.verifiers import verifier
 from rstar.errors import StageFailed
 from rstar.pipeline.engines import Models, model_lanes
 from rstar.pipeline.prepare import paths_of
 from rstar.pipeline.progress import Progress
+from rstar.pipeline.tracking import COLUMNS, shown_row, stage_name, tracking_of
 from rstar.sandbox import Sandbox, SandboxConfig
 from rstar.search import STRATEGIES
 from rstar.search.calls import Search, Seeds
@@ -40,6 +43,7 @@ from rstar.store.manifest import Stage
 from rstar.store.trees import TreeStore, read_trees
 from rstar.text.grammar import Grammar, Task
 from rstar.text.prompts import Prompts
+from rstar.tracking import tracked
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class Surroundings(Protocol):
 
 
 World = tuple[dict[str, Lane], Sandbox]
+Told = Callable[..., None]
+"""Hears of each problem that was searched, and of its tree where there is one."""
 
 
 @asynccontextmanager
@@ -109,10 +115,23 @@ def search_stage(
     """Run every pass into the stage's folder, each further one over what is still unsolved; returns its files.
 
     Resumes by counting what is owed: problems whose tree is on disk are not searched again. Raises StageFailed when
-    more problems failed than `runtime.max_failure_rate` allows. The time it takes is added to the stage's clock.
+    more problems failed than `runtime.max_failure_rate` allows. The time it takes is added to the stage's clock; curves
+    and metrics go where `runtime.tracking` and `runtime.metrics` say.
     """
-    with clocked(it) as spent:
-        return asyncio.run(_search_stage(it, cfg, problems, models, passes, it.told(progress), label, spent))
+    name = stage_name(cfg, it.folder)
+    meter, metrics = Meter(cfg.name, name), cfg.runtime.metrics
+    told = it.told(progress)
+    with (
+        tracked(tracking_of(cfg, it.folder, it.manifest.stage), it.manifest.recipe) as track,
+        exported(meter, metrics.host, metrics.port),
+        clocked(it) as spent,
+    ):
+        watch = reported(meter, track, cfg.runtime.tracking.every_s)
+        files = asyncio.run(_search_stage(it, cfg, problems, models, passes, told, label, spent, meter, watch))
+        if track.on:
+            samples = islice(read_trees(it.folder / TREES, "pass-0-*"), cfg.runtime.tracking.trajectories)
+            track.table("trajectories", COLUMNS, [shown_row(tree) for tree in samples])
+        return files
 
 
 @dataclass(slots=True)
@@ -154,6 +173,8 @@ async def _search_stage(
     progress: Progress,
     label: str,
     spent: Spent,
+    meter: Meter,
+    watch: AbstractAsyncContextManager[None],
 ) -> dict[str, int | None]:
     ledger = Ledger()
     files: dict[str, int | None] = {}
@@ -170,7 +191,7 @@ async def _search_stage(
             settled = any((it.folder / TREES).glob(f"pass-{one.attempt + 1}-*"))
             owed = set() if settled else set(store.owed())
             name = label if one.attempt == 0 else f"{label}, retry {one.attempt}"
-            told = partial(_tell, progress, name, store, len(asked))
+            told = partial(_tell, progress, name, store, len(asked), meter)
             told()
             todo = [p for p in asked if p.id in owed]
             if todo and (spread := elsewhere.get()) is not None:
@@ -181,6 +202,8 @@ async def _search_stage(
                 if alive is None:
                     alive = await stack.enter_async_context(world(cfg, models, paths_of(cfg).servers, ledger))
                     spent.lanes += alive[0].values()
+                    meter.lanes, meter.sandbox = alive
+                    await stack.enter_async_context(watch)
                 await _search(cfg, todo, one, alive, ledger, store, failures, told)
             left = store.owed()
             if len(left) > cfg.runtime.max_failure_rate * len(asked):
@@ -203,7 +226,7 @@ async def _search(
     ledger: Ledger,
     store: TreeStore,
     failures: Failures,
-    told: Callable[[], None],
+    told: Told,
 ) -> None:
     """Search problems into a store, each tree as it is finished."""
     lanes, sandbox = alive
@@ -216,7 +239,7 @@ async def _search(
         else:
             failures.add(outcome.key, one.attempt, outcome.error)
         await sandbox.release(outcome.key)
-        told()
+        told(outcome.result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,13 +275,15 @@ async def _search_shard(shard: Shard) -> Spent:
     try:
         async with world(shard.cfg, shard.models, paths_of(shard.cfg).servers, ledger) as alive:
             todo = [p for p in shard.problems if p.id in owed]
-            await _search(shard.cfg, todo, shard.one, alive, ledger, store, failures, lambda: None)
+            await _search(shard.cfg, todo, shard.one, alive, ledger, store, failures, lambda tree: None)
             return Spent(list(alive[0].values()))
     finally:
         store.close()
 
 
-def _tell(progress: Progress, name: str, store: TreeStore, total: int) -> None:
+def _tell(progress: Progress, name: str, store: TreeStore, total: int, meter: Meter, tree: Tree | None = None) -> None:
+    if tree is not None:
+        meter.take(tree)
     progress(name, len(store.done), total)
 
 
@@ -286,7 +311,7 @@ def _spread(
     store: TreeStore,
     failures: Failures,
     spent: Spent,
-    told: Callable[[], None],
+    told: Told,
 ) -> None:
     """Have shards searched elsewhere, and take over what each found as it ends."""
     for shard, (cpu_s, gpu_s) in zip(shards, spread(shards), strict=True):

@@ -13,9 +13,10 @@ from rstar.errors import ConfigError
 from rstar.pipeline.gate import promoted
 from rstar.pipeline.prepare import base_of, checkpoint_files, paths_of, required
 from rstar.pipeline.progress import Progress
+from rstar.pipeline.tracking import tracking_of
 from rstar.store.layout import CHECKPOINT, PAIRS, SFT
 from rstar.store.manifest import Manifest, Stage, stage
-from rstar.train.job import SftJob, Tracking, ValueJob
+from rstar.train.job import SftJob, ValueJob
 from rstar.train.launch import run
 
 RUNTIME = ("micro_batch", "gradient_checkpointing")
@@ -129,7 +130,6 @@ def _start(cfg: RunConfig, number: int, how: SftConfig, name: str) -> Path:
 def job_fields(cfg: RunConfig, number: int, name: str, rows: Path, data: str, start: Path, out: Path) -> dict[str, Any]:
     """What every job says: its data and their fingerprint, the stage it starts from, the checkpoint it writes, seed,
     device, tracking, lineage."""
-    title = f"{cfg.name}-round-{number}-{name}"
     return {
         "rows": rows,
         "start": start / CHECKPOINT,
@@ -137,7 +137,7 @@ def job_fields(cfg: RunConfig, number: int, name: str, rows: Path, data: str, st
         "seed": cfg.seed * 1000 + number,
         "threads": cfg.engine.threads,
         "device": cfg.engine.device,
-        "tracking": Tracking(mode=cfg.runtime.tracking, run=title, group=cfg.name, folder=paths_of(cfg).folder),
+        "tracking": tracking_of(cfg, out.parent, name),
         "lineage": {
             "run": cfg.name,
             "round": str(number),

@@ -116,20 +116,6 @@ def _set_environment(job: SftJob | ValueJob, devices: int) -> None:
         index = int(job.device.partition(":")[2] or 0)
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
         os.environ["CUDA_VISIBLE_DEVICES"] = seen.split(",")[index] if seen else str(index)
-    track = job.tracking
-    if track.mode != "off":
-        login = bool(os.environ.get("WANDB_API_KEY")) or "api.wandb.ai" in _netrc()
-        os.environ["WANDB_MODE"] = "online" if track.mode == "online" and login else "offline"
-        os.environ |= {"WANDB_PROJECT": track.project, "WANDB_SILENT": "true", "WANDB_JOB_TYPE": job.makes}
-        os.environ |= {"WANDB_RUN_GROUP": track.group} if track.group else {}
-        os.environ |= {"WANDB_DIR": str(track.folder)} if track.folder else {}
-
-
-def _netrc() -> str:
-    try:
-        return (Path.home() / ".netrc").read_text()
-    except OSError:
-        return ""
 
 
 if __name__ == "__main__":

@@ -8,20 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from rstar.config.base import Config
 from rstar.config.train import SftConfig, ValueConfig
 from rstar.errors import InputError
-
-
-class Tracking(Config):
-    """Where the curves of a run go besides `metrics.json`."""
-
-    mode: Literal["off", "offline", "online"] = "off"
-    """Weights & Biases: not at all, into a local folder, or to the server (into the folder if there is no key)."""
-    project: str = "rstar"
-    run: str = ""
-    """Name of the run; empty for the name of the output folder."""
-    group: str = ""
-    """Runs of one evolution share a group."""
-    folder: Path | None = None
-    """Where offline runs are kept; the working directory by default."""
+from rstar.tracking import Tracking
 
 
 class _Job(Config):

@@ -24,6 +24,7 @@ from transformers import (
 
 from rstar.config.train import TrainConfig
 from rstar.errors import InputError, StageFailed
+from rstar.tracking import Track, Tracking, tracked
 from rstar.train.card import card
 from rstar.train.examples import Stream, steps
 from rstar.train.job import SftJob, ValueJob
@@ -98,8 +99,7 @@ def arguments(job: SftJob | ValueJob, examples: Stream) -> dict[str, Any]:
         "save_strategy": "no" if job.save_steps is None else "steps",
         "save_steps": job.save_steps or 1,
         "save_total_limit": 2,
-        "report_to": "none" if job.tracking.mode == "off" else "wandb",
-        "run_name": job.tracking.run or job.out.name,
+        "report_to": "none",
         "disable_tqdm": True,
         "remove_unused_columns": False,
         "dataloader_pin_memory": cuda,
@@ -129,8 +129,10 @@ def run(trainer: Trainer, job: SftJob | ValueJob, examples: Stream, report: Repo
     """Train, then put the finished checkpoint folder in its place; returns what is in its `metrics.json`."""
     began = time.monotonic()
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_Watch(report))
-    trainer.train(resume_from_checkpoint=_last_checkpoint(job))
+    how = job.tracking if trainer.is_world_process_zero() else Tracking()
+    with tracked(how, job.config.model_dump(mode="json")) as track:
+        trainer.add_callback(_Watch(report, track))
+        trainer.train(resume_from_checkpoint=_last_checkpoint(job))
     final = job.work / "final"
     trainer.save_model(str(final))
     trainer.accelerator.wait_for_everyone()
@@ -146,10 +148,11 @@ def run(trainer: Trainer, job: SftJob | ValueJob, examples: Stream, report: Repo
 
 
 class _Watch(TrainerCallback):
-    """Reports progress, and stops a training whose loss is no number."""
+    """Reports progress, draws curves, and stops a training whose loss is no number."""
 
-    def __init__(self, report: Report):
+    def __init__(self, report: Report, track: Track):
         self.report = report
+        self.track = track
         self.loss: float | None = None
         self.told = 0.0
 
@@ -162,6 +165,8 @@ class _Watch(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         self.loss = (logs or {}).get("loss", self.loss)
+        numbers = {name: value for name, value in (logs or {}).items() if isinstance(value, int | float)}
+        self.track.log({f"train/{name}": value for name, value in numbers.items()}, step=state.global_step)
         if self.loss is not None and not math.isfinite(self.loss):
             raise StageFailed(f"the loss is {self.loss} at step {state.global_step}; lower the learning rate")
 

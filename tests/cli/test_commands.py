@@ -262,17 +262,31 @@ def test_show_says_what_is_not_there(run, words, said):
     assert said in refused(rstar("show", run, *words), 2)
 
 
-def test_report_is_the_page_of_the_run(run, tmp_path):
-    page = (run / "report.md").read_text()
-    assert rstar("report", run).stdout == page
-    done = rstar("report", run, "--out", tmp_path / "page.md")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert (tmp_path / "page.md").read_text() == page
-    rounds = json.loads(rstar("report", run, "--json").stdout)
-    told = [json.loads((run / f"round-{n}" / "eval" / "report" / "report.json").read_text()) for n in (1, 2)]
-    gates = [one.pop("gate") for one in rounds]
-    assert rounds == told
+def test_report_writes_the_page_of_the_run(copy):
+    run = copy / "runs" / "tiny"
+    done = rstar("report", run)
+    assert done.returncode == 0
+    assert "trees of round-2/eval/search: 4 of 4" in done.stderr
+    assert rstar("report", run, "--quiet").stderr == ""
+    size = (run / "report.html").stat().st_size
+    assert done.stdout == (
+        f"report: {run / 'report.html'}, {size / 1e6:.1f} MB, with the search trees of 26 of 26 problems\n"
+    )
+    assert (run / "report.html").read_text().startswith("<!doctype html>")
+    assert rstar("check", run).returncode == 0
+
+
+def test_report_goes_where_it_is_told(run, tmp_path):
+    told = json.loads(rstar("report", run, "--out", tmp_path / "page.html", "--problems", 1, "--json").stdout)
+    assert told["report"] == str(tmp_path / "page.html")
+    assert told["bytes"] == (tmp_path / "page.html").stat().st_size
+    assert (told["problems"], told["searched"]) == (4, 26)
+    kept = [json.loads((run / f"round-{n}" / "eval" / "report" / "report.json").read_text()) for n in (1, 2)]
+    gates = [one.pop("gate") for one in told["rounds"]]
+    assert told["rounds"] == kept
     assert gates == [None, json.loads((run / "round-2" / "gate" / "gate.json").read_text())]
+    assert rstar("report", run, "--out", tmp_path / "page.md").returncode == 0
+    assert (tmp_path / "page.md").read_text() == (run / "report.md").read_text()
 
 
 def test_report_does_not_write_where_it_cannot(run, tmp_path):

@@ -1,9 +1,12 @@
 """The round as a flow does what the pipeline does without Prefect, and nothing twice."""
 
+import base64
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from prefect import get_client
@@ -13,6 +16,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.round import round_flow
 from rstar.errors import ConfigError, RecipeDrift
+from rstar.evaluate import report as tables
 from rstar.pipeline import inspect
 from rstar.pipeline.round import run_round
 from rstar.store.manifest import read
@@ -56,7 +60,17 @@ def test_a_flow_leaves_the_same_run_as_the_pipeline(
     table, report = str(artifacts["tiny-round-1-table"].data), str(artifacts["tiny-round-1-report"].data)
     assert "coverage of L1" in table
     assert "policy pass@1" in table
-    assert (one / "report.md").read_text() in report
+    for cells in tables.rows(inspect.summaries(one)):
+        assert f"| {' | '.join(cells)} |" in report
+    assert "| L1 | 12 |" in report
+    assert "verified against the reference" in report
+    assert "| round-1/policy |" in report
+    pictures = re.findall(r"\(data:image/svg\+xml;base64,([^)]+)\)", report)
+    assert len(pictures) == 6
+    for picture in pictures:
+        assert ElementTree.fromstring(base64.b64decode(picture)).tag.endswith("svg")
+    assert str((one / "report.html").resolve()) in report
+    assert (one / "report.html").read_text().startswith("<!doctype html>")
     search = read(one / "round-1" / "search")
     assert search is not None
     assert f"round-1/search<br/>{search.fingerprint[:8]}" in report
