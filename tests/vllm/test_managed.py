@@ -165,7 +165,7 @@ def killed(folder: Path, times: int) -> int:
     searched, every tree is there once, `rstar check` agrees. How many were killed."""
     more = [tiny.problem(f"m{i}", 10 + i % 25, 2 + i % 7, 1 + i % 4) for i in range(150)]
     tiny.write(folder / "more.jsonl", more)
-    policy = {**ENGINE, "attempts": 30, "launch": {**LAUNCH, "replicas": 2}}
+    policy = {**ENGINE, "attempts": 30, "patience_s": 900, "launch": {**LAUNCH, "replicas": 2}}
     how = ("--round", "1", "--problems", "more.jsonl", "--search", "mcts", "--set", "rollouts=4")
     words = ("evaluate", "runs/tiny", engines(folder, policy=policy), "runtime.max_live=4", *how)
     running = started(folder, *words)
