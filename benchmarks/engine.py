@@ -48,6 +48,7 @@ from rstar.core.tree import Tree
 from rstar.engine.codec import Codec
 from rstar.engine.driver import Driver, Lane, Ticket, lane_name
 from rstar.engine.endpoints import Pool
+from rstar.engine.families import common
 from rstar.engine.served import ServedPolicy, ServedValue, policy_lane, value_lane
 from rstar.engine.servers import launched
 from rstar.errors import RolloutError
@@ -267,15 +268,16 @@ async def measured(
         lanes, sandbox = await stack.enter_async_context(world(cfg, Models({}, {})))
         policy = ServedPolicy(pools["policy"])
         calls: list[Ticket] = []
+        scored: list[Ticket] = []
         lanes |= {"generate:policy": recorded(policy_lane(policy), calls)}
         if how.annotation == "ppm":
             pools["ppm"] = await stack.enter_async_context(served(cfg, "ppm", 1, seqs))
-            lanes |= {"score:ppm": value_lane(ServedValue(pools["ppm"]))}
+            lanes |= {"score:ppm": recorded(value_lane(ServedValue(pools["ppm"])), scored)}
         trees: list[Tree] = []
 
         async def by_driver() -> None:
-            calls.clear()
-            trees.clear()
+            for seen in (calls, scored, trees):
+                seen.clear()
             async for outcome in Driver(lanes, live).run(searches(cfg, problems, how)):
                 assert outcome.result is not None, outcome.error
                 trees.append(outcome.result)
@@ -302,24 +304,25 @@ async def measured(
             if not table:
                 after = {role: await pool.metrics() for role, pool in pools.items()}
                 spent = {role: after[role] - before[role] for role in pools}
-                table = encoded(Prompts(grammar_of(cfg)), policy.codec, trees, spent)
+                table = encoded(Prompts(grammar_of(cfg)), policy.codec, trees, scored, spent)
             await arm("flat", at_once)
             await arm("lock-step", together)
     return arms, table
 
 
 def encoded(
-    prompts: Prompts, codec: Codec, trees: list[Tree], spent: dict[str, Counter[str]]
+    prompts: Prompts, codec: Codec, trees: list[Tree], scored: list[Ticket], spent: dict[str, Counter[str]]
 ) -> dict[str, dict[str, float]]:
-    """Tokens that servers encoded for each token of the trees. The PPM reads a text once, whoever wrote it again."""
+    """Tokens that servers encoded for each token of the trees: of all that was written, or of all that was scored."""
     texts = [prompts.policy(tree.problem) for tree in trees]
     texts += [node.text + (node.observation or "") for tree in trees for node in tree.nodes[1:]]
-    distinct = sum(map(len, codec.encode(texts)))
     again = sum(node.tokens * (node.count - 1) for tree in trees for node in tree.nodes[1:])
+    prefixes = codec.encode([text for ticket in scored for text in cast(Score, ticket.call).prefixes])
+    of = {"policy": sum(map(len, codec.encode(texts))) + again, "ppm": distinct(prefixes)}
     steps = [node.tokens for tree in trees for node in tree.nodes[1:]]
     table = {}
     for role, told in spent.items():
-        tokens = distinct + again if role == "policy" else distinct
+        tokens = of[role]
         read, hits = told["vllm:prompt_tokens_total"], told["vllm:prefix_cache_hits_total"]
         written = told["vllm:generation_tokens_total"] if role == "policy" else 0
         table[role] = {
@@ -332,6 +335,15 @@ def encoded(
             "encoded per tree token": round((read - hits + written) / tokens, 3),
         }
     return table
+
+
+def distinct(prefixes: list[list[int]]) -> int:
+    """The tokens of sequences, where those that begin alike share what they begin with."""
+    total, before = 0, list[int]()
+    for ids in sorted(prefixes):
+        total += len(ids) - common(ids, before)
+        before = ids
+    return total
 
 
 def main() -> int:

@@ -36,11 +36,11 @@ def families(coded: Sequence[tuple[int, ...]]) -> Iterator[Family]:
     family: Family | None = None
     for ids in coded:
         if family is not None:
-            common = min(_common(family.members[0], ids), family.shared, len(ids) - 1)
+            shared = min(common(family.members[0], ids), family.shared, len(ids) - 1)
             # Attention looks at all tails of a family; it pays while the common part is more than half of each member.
-            if len(family.members) < 16 and 2 * common > max(len(ids), *map(len, family.members)):
+            if len(family.members) < 16 and 2 * shared > max(len(ids), *map(len, family.members)):
                 family.members.append(ids)
-                family.shared = common
+                family.shared = shared
                 continue
             yield family
         family = Family([ids], len(ids) - 1)
@@ -48,7 +48,8 @@ def families(coded: Sequence[tuple[int, ...]]) -> Iterator[Family]:
         yield family
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
+def common(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two sequences begin with alike."""
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
