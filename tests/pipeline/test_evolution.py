@@ -51,7 +51,10 @@ def test_everything_is_as_it_was_sealed(run):
 
 def test_nothing_half_written_is_left(run):
     leftovers = [path for path in run.rglob("*") if path.name.endswith(".tmp") or path.suffix == ".jsonl"]
-    assert {path.name for path in leftovers} == {"train.jsonl", "test.jsonl", "bootstrap.jsonl", "answers.jsonl"}
+    assert {path.name for path in leftovers} == {
+        *("train.jsonl", "test.jsonl", "bootstrap.jsonl"),
+        *("suspects.jsonl", "answers.jsonl"),
+    }
 
 
 def test_every_file_is_listed_in_its_manifest(run):
