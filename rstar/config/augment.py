@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from rstar.config.base import Config
-from rstar.config.models import EngineConfig
+from rstar.config.engine import EngineConfig
 from rstar.config.run import GradingConfig, GrammarConfig
 from rstar.sandbox.config import SandboxConfig
 

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rstar.config.base import Config
-from rstar.config.models import EngineConfig, ModelConfig, TinyModelConfig
+from rstar.config.engine import EngineConfig
+from rstar.config.models import ModelConfig, TinyModelConfig
 
 
 class WordsAugmentConfig(Config):
