@@ -51,18 +51,20 @@ def objects(path: Path, any_text: bool = False) -> Iterator[tuple[int, dict[str,
     may be.
     """
     load = json.loads if any_text else orjson.loads
-    for number, raw in _listed(path) if _is_list(path) else _lines(path):
+    listed = _is_list(path)
+    unit = "element" if listed else "line"
+    for number, raw in _listed(path) if listed else _lines(path):
         try:
             raw.decode()
         except UnicodeDecodeError as error:
             what = f"byte {error.start + 1} is 0x{raw[error.start]:02x}{_field_of(raw)}"
-            raise InputError(f"{path}, line {number}: not a line of JSON in UTF-8 ({what})") from error
+            raise InputError(f"{path}, {unit} {number}: not a line of JSON in UTF-8 ({what})") from error
         try:
             value = load(raw)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}, line {number}: not a line of JSON in UTF-8 ({error})") from error
+            raise InputError(f"{path}, {unit} {number}: not a line of JSON in UTF-8 ({error})") from error
         if not isinstance(value, dict):
-            raise InputError(f"{path}, line {number}: a JSON object is expected, not {type(value).__name__}")
+            raise InputError(f"{path}, {unit} {number}: a JSON object is expected, not {type(value).__name__}")
         yield number, value
 
 
@@ -85,6 +87,8 @@ def _listed(path: Path) -> Iterator[tuple[int, bytes]]:
         while chunk := file.read(1 << 20):
             held, at, start = held[start:] + chunk, at - start, 0
             for token in _TOKEN.finditer(held, at):
+                if depth < 2:
+                    _between(path, held[at : token.start()], token[0], depth, number)
                 if token[0][0] == _QUOTE:
                     if not token[1]:
                         break  # the text goes on in the next piece
@@ -105,6 +109,17 @@ def _listed(path: Path) -> Iterator[tuple[int, bytes]]:
                 )
         if depth:
             raise InputError(f"{path}: the JSON list is cut short behind its element {number}")
+        if held[at:].strip():
+            raise InputError(f"{path}: there is more behind the JSON list")
+
+
+def _between(path: Path, gap: bytes, token: bytes, depth: int, number: int) -> None:
+    """Outside of a list's elements there are commas, one in front of each but the first, and nothing else."""
+    comma = b"," if number and token in (b"{", b"[") else b""
+    if depth and (gap.strip() != comma or token[0] == _QUOTE):
+        raise InputError(f"{path}, element {number + 1}: a list of JSON objects, with commas between them, is expected")
+    if not depth and (gap.strip() or number or token != b"["):
+        raise InputError(f"{path}: there is more behind the JSON list")
 
 
 def _is_list(path: Path) -> bool:

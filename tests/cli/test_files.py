@@ -141,7 +141,7 @@ WRONG = [
     ("grade", [PAIRS[0], {"gold": "1"}], "rows.jsonl, line 2, field 'candidate': Field required"),
     ("grade", [PAIRS[0], {"gold": None, "candidate": "1"}], "rows.jsonl, line 2, field 'gold': "),
     ("grade", [PAIRS[0], "", "{"], "rows.jsonl, line 3: not a line of JSON"),
-    ("grade", ["[1, 2]"], "rows.jsonl, line 1: a JSON object is expected, not list"),
+    ("grade", ["[1, 2]"], "rows.jsonl, element 1: a list of JSON objects"),
     ("exec", [STEPS[0], {"id": "x"}], "rows.jsonl, line 2, field 'steps': Field required"),
     ("exec", [STEPS[0], {"steps": "print(1)"}], "rows.jsonl, line 2, field 'steps': "),
     ("exec", [STEPS[0], {"steps": ["print(1)", None]}], "rows.jsonl, line 2, field 'steps.1': "),

@@ -133,6 +133,35 @@ def test_what_is_no_object_is_named_with_its_line(file, raw, kind):
     assert wrong(read_problems, file(row("a"), raw)) == f", line 2: a JSON object is expected, not {kind}"
 
 
+@pytest.mark.parametrize("text", ['[{"a": "x, {"}, {"a": [{}]}]', ' [ {"a": "x, {"} ,\n{"a": [{}]}\n] \n'])
+def test_a_json_list_of_objects_is_read_too(tmp_path, text):
+    (tmp_path / "list.json").write_text(text)
+    assert list(objects(tmp_path / "list.json")) == [(1, {"a": "x, {"}), (2, {"a": [{}]})]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[1, 2]", "element 1: a list of JSON objects, with commas"),
+        ('[{}, "a"]', "element 2: a list of JSON objects, with commas"),
+        ("[{}, 3]", "element 2: a list of JSON objects, with commas"),
+        ("[{}, 3, {}]", "element 2: a list of JSON objects, with commas"),
+        ("[{} {}]", "element 2: a list of JSON objects, with commas"),
+        ("[{},]", "element 2: a list of JSON objects, with commas"),
+        ("[[{}]]", "element 1: a JSON object is expected, not list"),
+        ("[{}]\n{}", "there is more behind the JSON list"),
+        ("[{}] 5", "there is more behind the JSON list"),
+        ("[{}][{}]", "there is more behind the JSON list"),
+        ("[{}", "the JSON list is cut short behind its element 1"),
+    ],
+)
+def test_a_json_list_loses_nothing_in_silence(tmp_path, text, said):
+    path = tmp_path / "list.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"{path.name}[:,] {said}"):
+        list(objects(path))
+
+
 @pytest.mark.parametrize("rows", [[], [b""], [b"  ", b"\t"]])
 def test_an_empty_file_is_said_to_be_empty(file, rows):
     path = file(*rows)

@@ -22,8 +22,8 @@ def lane(device: str, busy_s: float) -> Lane:
 
 def test_a_clock_adds_up_over_the_starts_of_a_stage(tmp_path):
     for _ in range(2):
-        with stage(tmp_path, "evaluate", {}, {}) as it, clocked(it) as lanes:
-            lanes += [lane("cuda", 2.5), lane("cpu", 9.0), lane("cuda", 0.25)]
+        with stage(tmp_path, "evaluate", {}, {}) as it, clocked(it) as spent:
+            spent.lanes += [lane("cuda", 2.5), lane("cpu", 9.0), lane("cuda", 0.25)]
             time.sleep(0.02)
     clock = manifest.read(tmp_path).clock
     assert clock["gpu_s"] == 5.5

@@ -128,7 +128,7 @@ def test_a_prm_is_served_as_twice_its_probability_of_good(value: Make) -> None:
     for neutral in ("bad", "good"):
         job = value("prm", out=neutral, neutral=neutral, steps=3)
         train_value(job, silent)
-        model, tokenizer = AutoModelForSequenceClassification.from_pretrained(job.out), HfValue(job.out).tokenizer
+        model, tokenizer = AutoModelForSequenceClassification.from_pretrained(job.out), HfValue(job.out).codec.tokenizer
         assert model.config.id2label == {0: "bad", 1: "neutral", 2: "good"}
         with torch.no_grad():
             p = torch.cat([model(**tokenizer(text, return_tensors="pt")).logits.softmax(1) for text in prefixes])
