@@ -57,6 +57,7 @@ from rstar.pipeline import engines
 from rstar.pipeline.engines import Models
 from rstar.pipeline.inspect import config
 from rstar.pipeline.round import run_round
+from rstar.pipeline.prepare import paths_of
 from rstar.pipeline.search import Pass, grammar_of, world
 from rstar.search.calls import Call, Execute, Generate, Score, Search, Together, Verify
 from rstar.store.layout import CHECKPOINT
@@ -265,7 +266,7 @@ async def measured(
     table: dict[str, dict[str, float]] = {}
     async with AsyncExitStack() as stack:
         pools = {"policy": await stack.enter_async_context(served(cfg, "policy", 0, seqs))}
-        lanes, sandbox = await stack.enter_async_context(world(cfg, Models({}, {})))
+        lanes, sandbox = await stack.enter_async_context(world(cfg, Models({}, {}), paths_of(cfg).servers))
         policy = ServedPolicy(pools["policy"])
         calls: list[Ticket] = []
         scored: list[Ticket] = []
