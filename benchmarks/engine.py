@@ -56,8 +56,8 @@ from rstar.evaluate.report import markdown
 from rstar.pipeline import engines
 from rstar.pipeline.engines import Models
 from rstar.pipeline.inspect import config
-from rstar.pipeline.round import run_round
 from rstar.pipeline.prepare import paths_of
+from rstar.pipeline.round import run_round
 from rstar.pipeline.search import Pass, grammar_of, world
 from rstar.search.calls import Call, Execute, Generate, Score, Search, Together, Verify
 from rstar.store.layout import CHECKPOINT
