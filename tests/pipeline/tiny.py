@@ -148,13 +148,14 @@ def tree_lines(stage: Path) -> dict[str, list[bytes]]:
 
 
 def contents(run: Path) -> dict[str, object]:
-    """Everything that a run is: all of its bytes, but for times, places and what was written on the way."""
+    """Everything that a run is: all of its bytes, but for times, places, what was written on the way, and the page that
+    shows it."""
     found: dict[str, object] = {}
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))
         if (
             not path.is_file()
-            or path.name in (".lock", ".progress", "train.log")
+            or path.name in (".lock", ".progress", "train.log", "report.html")
             or path.suffix == ".tmp"
             or ".tmp/" in name
         ):
