@@ -25,7 +25,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> str:
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def config(tmp_path: Path, rows: list[dict[str, Any]], held: list[str], **more: Any) -> BuildConfig:
