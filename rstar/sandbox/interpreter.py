@@ -55,6 +55,7 @@ def fingerprint(config: "SandboxConfig") -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
+@lru_cache
 def _this(modules: tuple[str, ...]) -> Interpreter:
     paths = sysconfig.get_paths()
     compiled = sysconfig.get_config_var("DESTSHARED") or f"{paths['stdlib']}/lib-dynload"
