@@ -4,12 +4,10 @@ All of it lies in `RUN/paper/` in folders named by what they hold, so that two t
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from rstar.config.load import load, validate
 from rstar.config.paper import PaperConfig
@@ -24,8 +22,9 @@ from rstar.pipeline.prepare import identity, paths_of, problems
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.use import said
 from rstar.store import manifest
+from rstar.store.answers import read_answers
 from rstar.store.fingerprint import fingerprint
-from rstar.store.layout import ANSWERS, RoundPaths, RunPaths
+from rstar.store.layout import RoundPaths, RunPaths
 
 EXTRA = "paper"
 """The folder in a run for everything that tables make."""
@@ -173,14 +172,9 @@ def _link(stage: Path, link: Path) -> None:
         link.symlink_to(os.path.relpath(stage, link.parent), target_is_directory=True)
 
 
-def answers(folder: Path) -> Iterator[dict[str, Any]]:
-    """What an evaluation says of each problem that it searched."""
-    return map(orjson.loads, (folder / ANSWERS).read_bytes().splitlines())
-
-
 def right(folder: Path, asked: list[Problem]) -> dict[str, float]:
     """1 for each problem that an evaluation solved, 0 for all others; one whose search failed was not solved."""
-    solved = {row["id"] for row in answers(folder) if row["correct"]}
+    solved = {row["id"] for row in read_answers(folder) if row["correct"]}
     return {problem.id: float(problem.id in solved) for problem in asked}
 
 

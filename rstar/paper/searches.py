@@ -11,7 +11,8 @@ from rstar.evaluate.seeds import Measure, difference, figure, shares
 from rstar.paper.order import points
 from rstar.paper.page import Cell, Difference, Grid, Table
 from rstar.paper.rounds import guided
-from rstar.paper.runs import Run, answers, check_ppms, right
+from rstar.paper.runs import Run, check_ppms, right
+from rstar.store.answers import read_answers
 
 GREEDY, MCTS = "greedy", "MCTS"
 COSTS = {"policy tokens": "generated", "value tokens": "value_tokens", "executions": "executions"}
@@ -51,7 +52,7 @@ def costs_of(found: Sequence[tuple[Path, Sequence[Problem]]]) -> dict[str, float
     rows = []
     for folder, asked in found:
         ids = {problem.id for problem in asked}
-        rows += [row for row in answers(folder) if row["id"] in ids]
+        rows += [row for row in read_answers(folder) if row["id"] in ids]
     return {column: sum(row[name] for row in rows) / max(len(rows), 1) for column, name in COSTS.items()}
 
 

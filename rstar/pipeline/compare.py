@@ -16,7 +16,7 @@ from rstar.evaluate.comparison import Row
 from rstar.pipeline.inspect import config
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.use import Asked, Evaluation, models_of, prepared, search_from
-from rstar.store.layout import ANSWERS
+from rstar.store.answers import read_answers
 from rstar.store.manifest import write_atomic
 
 TABLE, FIGURES, PLOT = "table.md", "table.json", "plot"
@@ -85,6 +85,5 @@ def _written(folder: Path, cfg: CompareConfig, about: str, rows: list[Row]) -> d
 
 def _right(one: Evaluation) -> tuple[bool, ...]:
     """Which of the problems were solved; one whose search failed was not."""
-    rows = (orjson.loads(line) for line in (one.folder / ANSWERS).read_bytes().splitlines())
-    solved = {row["id"] for row in rows if row["correct"]}
+    solved = {row["id"] for row in read_answers(one.folder) if row["correct"]}
     return tuple(problem.id in solved for problem in one.problems)

@@ -10,7 +10,8 @@ from rstar.config.run import RunConfig
 from rstar.errors import StageFailed
 from rstar.evaluate.metrics import compared
 from rstar.pipeline.prepare import paths_of, required
-from rstar.store.layout import ANSWERS, GATE
+from rstar.store.answers import read_answers
+from rstar.store.layout import GATE
 from rstar.store.manifest import Manifest, stage, write_atomic
 
 
@@ -76,5 +77,4 @@ def _paired(before: Path, now: Path) -> tuple[list[bool], list[bool]]:
 
 
 def _solved(folder: Path) -> dict[str, bool]:
-    rows = (orjson.loads(line) for line in (folder / ANSWERS).read_bytes().splitlines())
-    return {row["id"]: row["correct"] for row in rows}
+    return {row["id"]: row["correct"] for row in read_answers(folder)}

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from rstar.config.load import validate
 from rstar.config.run import RunConfig
 from rstar.core.tree import ROOT, Terminal, Tree
@@ -18,7 +16,8 @@ from rstar.pipeline.progress import Progress, silent
 from rstar.pipeline.search import grammar_of
 from rstar.report.trees import Marks, Sample, taken
 from rstar.select.trajectories import Difficulty, difficulty
-from rstar.store.layout import ANSWERS, TREES, RoundPaths, RunPaths
+from rstar.store.answers import read_answers
+from rstar.store.layout import TREES, RoundPaths, RunPaths
 from rstar.store.manifest import Manifest, read
 from rstar.store.trees import read_grouped
 from rstar.text.grammar import Grammar
@@ -209,8 +208,7 @@ def _suspect(trees: Sequence[Tree], grammar: Grammar) -> Suspect | None:
 
 def _answers(stage: Path, cfg: RunConfig) -> Marker:
     """Marks of the answers that a strategy gave, by what the stage has written down."""
-    rows = (orjson.loads(line) for line in (stage / ANSWERS).read_bytes().splitlines())
-    said = {row["id"]: row["answer"] for row in rows}
+    said = {row["id"]: row["answer"] for row in read_answers(stage)}
     how = cfg.evaluate.search
 
     def marks(trees: Sequence[Tree]) -> list[Marks]:
