@@ -70,6 +70,10 @@ def build(cfg: BuildConfig, out: Path, progress: Progress = silent) -> dict[str,
     if out.is_dir() or out.suffix != ".jsonl":
         raise InputError(f"--out: {out} is to be a file that ends in .jsonl")
     given = sources.resolved(cfg)
+    read = {path.resolve() for source in given.values() for path in source.files}
+    read |= {path.resolve() for path in map(Path, cfg.benchmarks) if path.is_file()}
+    if out.resolve() in read:
+        raise InputError(f"--out: {out} is read as a source or a benchmark; give the training file another name")
     files = Files(out)
     index = Index(cfg.decontaminate.words, cfg.decontaminate.share)
     held = {Path(name).stem: index.add(Path(name).stem, benchmarks.texts(name)) for name in cfg.benchmarks}
