@@ -1,16 +1,17 @@
 """Is the engine the only limit? Searches on vLLM servers against a flat batch of the same work, and against lock-step.
 
     make setup-vllm
-    python benchmarks/engine.py [--problems 128] [--live 64] [--rollouts 2] [--repeats 2] [--models FOLDER]
+    python benchmarks/engine.py [--problems 128] [--live 64] [--rollouts 2] [--repeats 1] [--models FOLDER]
 
-A policy and a PPM are trained from scratch on made solutions whose steps have about 80 tokens, as those of a 7B model
-do (a minute or two; `--models` keeps them). They are served on a core each, and the arms run in turn, `--repeats`
-times, each from empty prefix caches:
+A policy and a PPM of 5M parameters are trained from scratch on made solutions of 3 to 7 steps, each of about 80 tokens
+as those of a 7B model (a few minutes; `--models` keeps them). The policy server has a core of its own, as it would
+have a GPU; the PPM's server and all else share the others. The arms run in turn, `--repeats` times, each from empty
+prefix caches:
 
   async      MCTS guided by the PPM over the problems, LIVE of them under way, by the driver
   flat       every Generate call that those searches made (prompt, seed, samples), all of them at once
-  lock-step  the same searches in groups of LIVE, in which all wait for the slowest before each phase: generate,
-             execute, score, grade
+  lock-step  the same searches in groups of LIVE, in which all wait for the slowest before each phase of each step
+             (generate, execute, score, grade) and before each rollout, as in rStar-Math's solver
 
 Reported for each arm: the policy's output tokens a second, best of the repeats; "undisturbed" leaves out the time in
 which the server's busiest thread was ready to run and neighbours had its core. For the first async arm: tokens that
@@ -33,7 +34,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -68,18 +69,19 @@ name: engine
 problems: {kind: files, train: train.jsonl, test: test.jsonl}
 bootstrap: {kind: demonstrations, demonstrations: worked.jsonl, noise: 0.2}
 grammar: {answer: printed}
-model: {kind: tiny, hidden: 64, layers: 2, heads: 2, ffn: 192, context: 1024, dtype: float32,
+model: {kind: tiny, hidden: 256, layers: 6, heads: 4, ffn: 768, context: 1024, dtype: float32,
   tokenizer: {numbers: whole}}
-search: {rollouts: 2, candidates: 3, max_depth: 6, max_tokens: 160}
-policy: {batch: 8, micro_batch: 8, steps: 120, optimizer: muon, lr: 6.0e-3, schedule: cosine, warmup: 10,
+search: {rollouts: 2, candidates: 3, max_depth: 8, max_tokens: 160}
+policy: {batch: 8, micro_batch: 8, steps: 80, optimizer: muon, lr: 6.0e-3, schedule: cosine, warmup: 10,
   max_length: 1024}
 ppm: {batch: 8, micro_batch: 8, steps: 10, optimizer: muon, lr: 1.0e-3, max_length: 1024}
-evaluate: {search: null, max_depth: 6, max_tokens: 160}
+evaluate: {search: null, max_depth: 8, max_tokens: 160}
 sandbox: {preload: []}
 engine: {threads: 2}
 rounds: [{}]
 """
-SEARCH = MctsConfig(rollouts=2, candidates=8, max_depth=6, max_tokens=160, temperature=0.7)
+SEARCH = MctsConfig(rollouts=2, candidates=8, max_depth=8, max_tokens=160, temperature=0.7)
+POLICY_CORE = 0
 BARS = {"async_over_flat": 0.9, "async_over_lock_step": 1.5, "policy_encoded": 1.3, "ppm_encoded": 1.3}
 
 NAMES = ("Kim", "Tom", "Ada", "Lee", "Mia", "Ben", "Zoe", "Max")
@@ -105,7 +107,7 @@ def story(rng: random.Random) -> tuple[str, list[str], int]:
         f"# Step 1: the problem tells us that {name} has {x} {thing} at the very beginning, {rng.choice(WHY)}"
         f" and before anything happens there are {x} of them, {rng.choice(CHECK)}\nx = {x}"
     )
-    for k in range(rng.randint(2, 3)):
+    for k in range(rng.randint(1, 5)):
         n, place, more = rng.randint(2, 19), rng.choice(PLACES), rng.random() < 0.5
         told.append(f"{name} {'gets' if more else 'loses'} {n} {place}.")
         steps.append(
@@ -160,9 +162,16 @@ class Arm:
 class Machine:
     """A server's process tree, seen by the kernel."""
 
-    def __init__(self, port: int):
+    def __init__(self, url: str):
+        port = int(url.rpartition(":")[2])
         owner = next(c.pid for c in psutil.net_connections("tcp") if c.laddr.port == port and c.status == "LISTEN")
         self.process = psutil.Process(owner)
+
+    def bind(self, core: int) -> None:
+        """Give the engine, though not what speaks HTTP for it, a core of its own."""
+        engine = next(one for one in self.process.children(recursive=True) if "EngineCore" in one.name())
+        for thread in engine.threads():
+            os.sched_setaffinity(thread.id, {core})
 
     def read(self) -> dict[int, tuple[float, float]]:
         """Of each thread: the seconds it ran, and those it was ready and had no processor."""
@@ -176,18 +185,18 @@ class Machine:
 
 
 @asynccontextmanager
-async def served(cfg: RunConfig, role: str, core: int, seqs: int) -> AsyncIterator[Pool]:
+async def served(cfg: RunConfig, role: str, seqs: int) -> AsyncIterator[Pool]:
     model = engines.served(role, (cfg.runtime.runs / cfg.name / "round-1" / role / CHECKPOINT).absolute())
     launch = LaunchConfig(
         arguments={
             "max-num-seqs": seqs,
-            "kv-cache-memory-bytes": 1 << 30,
+            "kv-cache-memory-bytes": 2 << 30,
             "block-size": 32,
             "enforce-eager": True,
             "enable-chunked-prefill": False,
         },
         environment={
-            "VLLM_CPU_OMP_THREADS_BIND": core,
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": 1,
             "VLLM_ENABLE_V1_MULTIPROCESSING": 0,
             "VLLM_SERVER_DEV_MODE": 1,
@@ -208,8 +217,7 @@ async def emptied(pool: Pool) -> None:
         (await client.post(f"{pool.endpoints[0].url}/reset_prefix_cache")).raise_for_status()
 
 
-async def timed(policy: ServedPolicy, work: Callable[[], Awaitable[None]]) -> Arm:
-    machine = Machine(int(policy.pool.endpoints[0].url.rpartition(":")[2]))
+async def timed(policy: ServedPolicy, machine: Machine, work: Callable[[], Awaitable[None]]) -> Arm:
     written, before, start = policy.counters.generated, machine.read(), time.monotonic()
     await work()
     seconds = time.monotonic() - start
@@ -234,22 +242,41 @@ def recorded(lane: Lane, calls: list[Ticket]) -> Lane:
     return replace(lane, worker=worker)
 
 
+@dataclass
+class Waiting:
+    """A search in lock-step: what it asks for, and which rollout that belongs to."""
+
+    search: Search[Tree]
+    call: Call | Together = field(init=False)
+    rollout: int = 0
+    prompt: str = ""
+    """Where its last expansion stood: the next one of the same rollout stands below it."""
+
+    def __post_init__(self) -> None:
+        self.asks(next(self.search))
+
+    def asks(self, call: Call | Together) -> None:
+        if isinstance(call, Generate):
+            self.rollout += not call.prompt.startswith(self.prompt)
+            self.prompt = call.prompt
+        self.call = call
+
+
 async def lock_step(asked: list[tuple[str, Search[Tree]]], lanes: dict[str, Lane], live: int) -> list[Tree]:
-    """Groups of searches that wait for one another before each phase, as public solvers schedule them."""
+    """Groups of searches that wait for one another before each phase of each step, and before each rollout."""
     trees: list[Tree] = []
     for at in range(0, len(asked), live):
-        waiting: dict[str, tuple[Search[Tree], Call | Together]] = {}
-        for key, search in asked[at : at + live]:
-            waiting[key] = (search, next(search))
+        waiting = {key: Waiting(search) for key, search in asked[at : at + live]}
         while waiting:
+            now = min(one.rollout for one in waiting.values())
             for kind in (Execute, Score, Verify, Generate):
-                phase = {key: (s, c) for key, (s, c) in waiting.items() if isinstance(c, kind)}
+                phase = {k: one for k, one in waiting.items() if one.rollout == now and isinstance(one.call, kind)}
                 replies = await asyncio.gather(
-                    *(lanes[lane_name(call)].worker([Ticket(key, call)]) for key, (_, call) in phase.items())
+                    *(lanes[lane_name(one.call)].worker([Ticket(key, one.call)]) for key, one in phase.items())
                 )
-                for (key, (search, _)), reply in zip(phase.items(), replies, strict=True):
+                for (key, one), reply in zip(phase.items(), replies, strict=True):
                     try:
-                        waiting[key] = (search, search.send(reply[0]))
+                        one.asks(one.search.send(reply[0]))
                     except StopIteration as stop:
                         trees.append(stop.value)
                         del waiting[key]
@@ -265,14 +292,16 @@ async def measured(
     arms: dict[str, list[Arm]] = {"async": [], "flat": [], "lock-step": []}
     table: dict[str, dict[str, float]] = {}
     async with AsyncExitStack() as stack:
-        pools = {"policy": await stack.enter_async_context(served(cfg, "policy", 0, seqs))}
+        pools = {"policy": await stack.enter_async_context(served(cfg, "policy", seqs))}
+        machine = Machine(pools["policy"].endpoints[0].url)
+        machine.bind(POLICY_CORE)
         lanes, sandbox = await stack.enter_async_context(world(cfg, Models({}, {}), paths_of(cfg).servers))
         policy = ServedPolicy(pools["policy"])
         calls: list[Ticket] = []
         scored: list[Ticket] = []
         lanes |= {"generate:policy": recorded(policy_lane(policy), calls)}
         if how.annotation == "ppm":
-            pools["ppm"] = await stack.enter_async_context(served(cfg, "ppm", 1, seqs))
+            pools["ppm"] = await stack.enter_async_context(served(cfg, "ppm", seqs))
             lanes |= {"score:ppm": recorded(value_lane(ServedValue(pools["ppm"])), scored)}
         trees: list[Tree] = []
 
@@ -293,7 +322,7 @@ async def measured(
         async def arm(name: str, work: Callable[[], Awaitable[None]]) -> None:
             for pool in pools.values():
                 await emptied(pool)
-            arms[name].append(await timed(policy, work))
+            arms[name].append(await timed(policy, machine, work))
             for problem in problems:
                 await sandbox.release(problem.id)
             print(f"{name}: {arms[name][-1]}", file=sys.stderr, flush=True)
@@ -353,7 +382,7 @@ def main() -> int:
     parser.add_argument("--live", type=int, default=64, help="problems under way at once")
     parser.add_argument("--rollouts", type=int, default=2)
     parser.add_argument("--seqs", type=int, default=128, help="sequences in one batch of a server")
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--annotation", choices=["ppm", "terminal"], default="ppm", help="whether a PPM guides")
     parser.add_argument("--models", type=Path, help="keep the trained models in this folder, and use those in it")
     args = parser.parse_args()
@@ -366,6 +395,7 @@ def main() -> int:
     how = SEARCH.model_copy(update={"rollouts": args.rollouts, "annotation": args.annotation})
     with tempfile.TemporaryDirectory() as temporary:
         cfg = build(args.models or Path(temporary))
+        os.sched_setaffinity(0, os.sched_getaffinity(0) - {POLICY_CORE})  # and so all that is started from here
         arms, table = asyncio.run(measured(cfg, problems, how, args.live, args.seqs, args.repeats))
     best = {name: max(runs, key=lambda arm: arm.rate) for name, runs in arms.items()}
     free = {name: max(arm.undisturbed for arm in runs) for name, runs in arms.items()}

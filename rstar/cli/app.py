@@ -264,9 +264,10 @@ def check(
     else:
         for line in found:
             screen.err.print(line, markup=False, highlight=False)
-        screen.out.print(f"{stages} stages, {len(wrong)} problems" + ("" if wrong else ": all is as it was sealed"))
         for name in opened:
             screen.out.print(f"opened again: {name}", markup=False, highlight=False)
+        good = ": what was damaged is owed again" if opened else ": all is as it was sealed"
+        screen.out.print(f"{stages} stages, {len(wrong)} problems" + ("" if wrong else good))
         for name in unfinished:
             screen.out.print(f"not finished: {name}", markup=False, highlight=False)
     if wrong:

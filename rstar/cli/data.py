@@ -1,11 +1,14 @@
 """`rstar data …`: what training problems are made of, and how far what was made can be trusted."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rstar.cli import screen
+
+if TYPE_CHECKING:
+    from rstar.pipeline.build import Report
 
 app = typer.Typer(
     name="data", help="Training problems: build a file of them.", no_args_is_help=True, rich_markup_mode=None
@@ -36,25 +39,25 @@ def build(
     with screen.progress(quiet) as progress:
         report = run(load(BuildConfig, config), out, progress)
     if json:
-        screen.json_line(report)
+        screen.json_line(report.model_dump(mode="json"))
         return
-    body = [[name, *(f"{count[reason]:,}" for reason in REASONS)] for name, count in report["counts"].items()]
+    body = [[name, *(f"{count[reason]:,}" for reason in REASONS)] for name, count in report.counts.items()]
     screen.table(["source", *REASONS], body, str(out))
-    if report["overlaps"]:
+    if report.overlaps:
         _overlaps(report)
     files = Files(out)
     for path in (out, files.hits, files.dropped, files.report):
         screen.out.print(str(path), markup=False, highlight=False)
 
 
-def _overlaps(report: dict[str, Any]) -> None:
+def _overlaps(report: "Report") -> None:
     """How many training problems overlap each benchmark, and by which rule its problems were found."""
     from rstar.data.decontaminate import Rule
 
     rules = [rule.value for rule in Rule]
     body = [
-        [name, f"{report['benchmarks'][name]:,}", *(f"{count.get(each, 0):,}" for each in ("problems", *rules))]
-        for name, count in report["overlaps"].items()
+        [name, f"{report.benchmarks[name]:,}", *(f"{count.get(each, 0):,}" for each in ("problems", *rules))]
+        for name, count in report.overlaps.items()
     ]
     header = ["benchmark", "its problems", "training problems that overlap", *(f"hits by {rule}" for rule in rules)]
     screen.table(header, body)

@@ -172,6 +172,12 @@ def to_parquet(path: Path, out: Path) -> Literal["sft", "ppm"]:
     return kind
 
 
+def checked(path: Path) -> None:
+    """Read a public file to its end. Raises InputError on the first row that is wrong."""
+    for _ in read_sft(path) if kind_of(path) == "sft" else read_ppm(path):
+        pass
+
+
 def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a selection's Parquet file, a batch in memory at a time."""
     for batch in pq.ParquetFile(path).iter_batches(batch_size=1024):

@@ -15,13 +15,13 @@ from rstar.data.questions import Unit, make, units
 from rstar.engine.driver import Driver
 from rstar.errors import StageFailed
 from rstar.pipeline.engines import Models
-from rstar.pipeline.prepare import identity
+from rstar.pipeline.prepare import checkpoint, folder_to_write, identity
 from rstar.pipeline.progress import Progress, silent
 from rstar.pipeline.search import world
 from rstar.store.failures import Failures
 from rstar.store.fingerprint import file_sha256
 from rstar.store.journal import Journal
-from rstar.store.layout import CHECKPOINT, FAILURES, SFT
+from rstar.store.layout import FAILURES, SFT
 from rstar.store.manifest import Manifest, Stage, stage, write_atomic
 from rstar.store.table import Writer
 from rstar.text.grammar import Grammar
@@ -36,6 +36,8 @@ def augment(cfg: QuestionsConfig, out: Path, progress: Progress = silent, models
     """Make the questions that are still owed; then problems.jsonl (what is kept, each with its parent's id) and
     sft.parquet (the solutions that agree). `models` may stand in for the checkpoints that the config names.
     """
+    folder_to_write(out)
+    models = models or _models(cfg)
     problems = read_problems(cfg.problems)[: cfg.limit]
     asked = units(cfg, problems)
     inputs = {"problems": file_sha256(cfg.problems), "policy": identity(cfg.policy)}
@@ -49,7 +51,7 @@ def augment(cfg: QuestionsConfig, out: Path, progress: Progress = silent, models
             started = time.monotonic()
             journal = Journal(out / MADE)
             try:
-                asyncio.run(_make(it, cfg, asked, journal, models or _models(cfg), progress))
+                asyncio.run(_make(it, cfg, asked, journal, models, progress))
                 files, metrics = _write(out, cfg, asked, journal)
             finally:
                 journal.close()
@@ -58,12 +60,8 @@ def augment(cfg: QuestionsConfig, out: Path, progress: Progress = silent, models
 
 
 def _models(cfg: QuestionsConfig) -> Models:
-    values = {} if cfg.value is None else {"ppm": _checkpoint(cfg.value)}
-    return Models({"policy": _checkpoint(cfg.policy)}, values, cfg.dtype)
-
-
-def _checkpoint(folder: Path) -> Path:
-    return folder / CHECKPOINT if (folder / CHECKPOINT).is_dir() else folder
+    values = {} if cfg.value is None else {"ppm": checkpoint("value", cfg.value)}
+    return Models({"policy": checkpoint("policy", cfg.policy)}, values, cfg.dtype)
 
 
 async def _make(

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 import orjson
+from pydantic import BaseModel
 
 from rstar.answers.grader import equality
 from rstar.answers.normal import normal_form
@@ -59,7 +60,21 @@ class Files:
         return self.beside("report.json")
 
 
-def build(cfg: BuildConfig, out: Path, progress: Progress = silent) -> dict[str, Any]:
+class Report(BaseModel):
+    """What a build says of itself; `counts` is source -> reason -> problems, the sum of all sources included."""
+
+    counts: dict[str, dict[str, int]]
+    benchmarks: dict[str, int]
+    """How many problems each has."""
+    overlaps: dict[str, dict[str, int]]
+    """Benchmark -> problems that overlap it, and hits by rule."""
+    sources: dict[str, dict[str, Any]]
+    recipe: dict[str, Any]
+    sha256: str
+    """Of the training file."""
+
+
+def build(cfg: BuildConfig, out: Path, progress: Progress = silent) -> Report:
     """Write the training file `out` and what stands beside it; returns the report.
 
     Nothing appears under its name before all of it is there, the training file last. Raises InputError on whatever is
@@ -89,15 +104,15 @@ def build(cfg: BuildConfig, out: Path, progress: Progress = silent) -> dict[str,
         kept = stack.enter_context(replacing(out))
         for problem in one.left(progress):
             kept.write(orjson.dumps(problem_row(problem)) + b"\n")
-    report = {
-        "counts": {name: _counts(one.counts[name]) for name in given} | {"all": _counts(one.total())},
-        "benchmarks": held,
-        "overlaps": {name: dict(sorted(count.items())) for name, count in sorted(one.overlaps.items())},
-        "sources": {name: _described(source) for name, source in given.items()},
-        "recipe": cfg.model_dump(mode="json", exclude={"sources"}),
-        "sha256": file_sha256(out),
-    }
-    write_atomic(files.report, orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    report = Report(
+        counts={name: _counts(one.counts[name]) for name in given} | {"all": _counts(one.total())},
+        benchmarks=held,
+        overlaps={name: dict(sorted(count.items())) for name, count in sorted(one.overlaps.items())},
+        sources={name: _described(source) for name, source in given.items()},
+        recipe=cfg.model_dump(mode="json", exclude={"sources"}),
+        sha256=file_sha256(out),
+    )
+    write_atomic(files.report, (report.model_dump_json(indent=2) + "\n").encode())
     return report
 
 

@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
 import pyarrow as pa
+from pydantic import ValidationError
 
 from rstar.core.problem import Problem
 from rstar.data import public
 from rstar.data.jsonl import objects, read_problems
 from rstar.data.tasks import problem_of
-from rstar.errors import InputError
-from rstar.pipeline.build import Files
+from rstar.errors import Damaged, InputError
+from rstar.pipeline.build import Files, Report
 from rstar.pipeline.inspect import stored_config
-from rstar.pipeline.prepare import required
+from rstar.pipeline.prepare import required, sound
 from rstar.store.fingerprint import file_sha256
 from rstar.store.layout import PAIRS, SFT, RunPaths
 from rstar.store.table import Writer
@@ -51,7 +51,8 @@ def _round(run: Path, folder: Path, number: int | None, form: Form) -> dict[str,
     which = next((n for n in numbers if (paths.round(n).select / SFT).exists()), None)
     if which is None:
         raise InputError(f"{run}: round {number or 1} has no selected data yet (see `rstar status {run}`)")
-    selected, searched = required(paths.round(which).select), required(paths.round(which).search)
+    selected, searched = sound(paths.round(which).select), required(paths.round(which).search)
+    sound(paths.problems)
     name = "bootstrap" if which == 1 else "train"
     problems = (problem_of(row) for _, row in objects(paths.problems / f"{name}.jsonl"))
     rows = {
@@ -84,18 +85,20 @@ def _problems(file: Path, folder: Path, form: Form) -> dict[str, Any]:
     report_path = Files(file).report
     if not report_path.is_file():
         raise InputError(f"{file}: {report_path.name} is not beside it; only what `rstar data build` wrote has a card")
-    report = orjson.loads(report_path.read_bytes())
-    sha256 = file_sha256(file)
-    if sha256 != report["sha256"]:
+    try:
+        report = Report.model_validate_json(report_path.read_bytes())
+    except ValidationError as error:
+        raise Damaged(f"{report_path}: not the report of a build; build {file.name} again") from error
+    if file_sha256(file) != report.sha256:
         raise InputError(f"{file}: is not the file that {report_path.name} tells of; build it again")
     count = _write_problems(folder, iter(read_problems(file)), form)
     return {
         "title": file.stem,
         "what": "Problems whose references can be verified, without duplicates and what overlaps benchmarks.",
         "files": {"problems": count},
-        "funnel": {f"{name}: {reason}": n for name, its in report["counts"].items() for reason, n in its.items()},
-        "recipe": report["recipe"] | {"sources": report["sources"]},
-        "fingerprints": {"file": sha256},
+        "funnel": {f"{name}: {reason}": n for name, its in report.counts.items() for reason, n in its.items()},
+        "recipe": report.recipe | {"sources": report.sources},
+        "fingerprints": {"file": report.sha256},
     }
 
 

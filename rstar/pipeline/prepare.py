@@ -16,7 +16,7 @@ from rstar.data.tasks import problem_of, problem_row
 from rstar.errors import Damaged, InputError
 from rstar.store.fingerprint import file_sha256, fingerprint
 from rstar.store.layout import CHECKPOINT, RunPaths
-from rstar.store.manifest import Manifest, missing, read, stage, write_atomic
+from rstar.store.manifest import Manifest, check, missing, read, stage, write_atomic
 
 
 def paths_of(cfg: RunConfig) -> RunPaths:
@@ -86,6 +86,33 @@ def required(folder: Path) -> Manifest:
             " `rstar check RUN --repair`"
         )
     return manifest
+
+
+def sound(folder: Path) -> Manifest:
+    """The same for a stage whose files leave the run: raises Damaged when one is not what was sealed."""
+    manifest = required(folder)
+    wrong, _ = check(folder)
+    if wrong:
+        raise Damaged(f"{wrong[0]}; have the stage made again: `rstar check RUN --repair`")
+    return manifest
+
+
+def checkpoint(field: str, folder: Path) -> Path:
+    """Where a model's weights lie: in a stage's checkpoint, else in `folder` itself, which may be a hub name.
+
+    Raises InputError, naming `field`, for a folder without any.
+    """
+    found = folder / CHECKPOINT if (folder / CHECKPOINT).is_dir() else folder
+    if found.exists() and not (found / "config.json").is_file():
+        raise InputError(f"{field}: {folder} is no checkpoint folder (there is no config.json)")
+    return found
+
+
+def folder_to_write(out: Path) -> None:
+    """Raises InputError where the folder `--out` cannot be: it, or what it would lie in, is a file."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise InputError(f"--out: {there} is a file; a folder is written")
 
 
 def identity(folder: Path) -> str:

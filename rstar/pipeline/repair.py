@@ -1,7 +1,6 @@
 """Opening stages again whose files are damaged, so that the next start makes what is gone and nothing else."""
 
 import re
-import shutil
 from pathlib import Path
 
 from rstar.pipeline import inspect
@@ -34,7 +33,7 @@ def _clear(stage: Path, damaged: list[str]) -> None:
     if manifest.NAME in damaged:
         for path in stage.iterdir():
             if path.name not in (manifest.LOCK, manifest.NAME):
-                _remove(path)
+                manifest.remove(path)
         manifest.reopen(stage)
         return
     trees = [name for name in damaged if name.startswith(f"{TREES}/")]
@@ -42,18 +41,18 @@ def _clear(stage: Path, damaged: list[str]) -> None:
         if name.endswith(".jsonl"):
             drop_broken_lines(stage / name)
         else:
-            _remove(stage / name)
+            manifest.remove(stage / name)
     if trees:
         first = min(_pass(Path(name).name) for name in trees)
         for path in (stage / TREES).iterdir():
             if _pass(path.name) > first:
-                _remove(path)
+                manifest.remove(path)
     found = manifest.read(stage)
     if found is not None and found.status == "complete":
         for part in found.parts:
             if not part.path.startswith(f"{TREES}/"):
-                _remove(stage / part.path)
-        _remove(stage / CHECKPOINT)
+                manifest.remove(stage / part.path)
+        manifest.remove(stage / CHECKPOINT)
         manifest.reopen(stage)
 
 
@@ -61,10 +60,3 @@ def _pass(name: str) -> int:
     """The number of the pass that a part of trees belongs to."""
     found = _PASS.match(name)
     return int(found[1]) if found else 0
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

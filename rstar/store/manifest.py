@@ -154,8 +154,8 @@ def read(folder: Path) -> Manifest | None:
         return None
     try:
         return Manifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        why = error.errors()[0]["msg"]
+    except (ValidationError, IsADirectoryError) as error:
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is a folder"
         raise Damaged(f"{path}: not a manifest ({why}); `rstar check RUN --repair` has its stage made again") from error
 
 
@@ -203,9 +203,17 @@ def reopen(folder: Path) -> None:
     except Damaged:
         found = None
     if found is None or NAME in check(folder)[1]:
-        (folder / NAME).unlink(missing_ok=True)
+        remove(folder / NAME)
         return
     _write(folder, found.model_copy(update={"status": "open", "parts": [], "metrics": {}, "seconds": None}))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all in it, or nothing where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pytest
 from rstar.data.jsonl import read_problems
 from rstar.pipeline.search import Models
 from rstar.store import manifest
+from tests.cli.calling import rstar
 from tests.pipeline import augmenting, tiny
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,21 @@ def test_every_method_makes_questions_with_the_right_answers_and_their_parent_s_
         else:
             a, b, c, more = augmenting.SUM.search(problem.text).groups()
             assert int(problem.answer) == int(a) + int(b) - int(c) + int(more or 0)
+
+
+def test_a_stage_that_cannot_begin_is_refused_at_once(tmp_path):
+    tiny.write(tmp_path / "problems.jsonl", tiny.KNOWN[:2])
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for policy, out, message in (
+        ("empty", "out", "policy: empty is no checkpoint folder"),
+        ("none", "file", "--out: file is a file"),
+        ("none", "file/out", "--out: "),
+    ):
+        done = rstar("augment", "problems=problems.jsonl", f"policy={policy}", "--out", out, folder=tmp_path)
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_question_is_kept_if_three_of_ten_solutions_agree(undisturbed):

@@ -9,7 +9,7 @@ import pytest
 from rstar.config.data import BuildConfig
 from rstar.data.jsonl import read_problems
 from rstar.errors import InputError
-from rstar.pipeline.build import REASONS, build
+from rstar.pipeline.build import REASONS, Report, build
 from tests.cli.calling import rstar
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -59,10 +59,10 @@ def test_what_is_left_out_is_counted_once_and_listed_with_its_reason(tmp_path):
         "s/7": ("unverifiable: no_answer", None),
         "s/8": ("no text", None),
     }
-    counts = report["counts"]["s"]
+    counts = report.counts["s"]
     assert counts["rows"] == len(rows) == sum(counts[reason] for reason in REASONS if reason != "rows")
-    assert report["counts"]["all"] == counts
-    assert json.loads((tmp_path / "out.report.json").read_text()) == report
+    assert report.counts["all"] == counts
+    assert Report.model_validate_json((tmp_path / "out.report.json").read_text()) == report
     assert [problem.source for problem in read_problems(tmp_path / "out.jsonl")] == ["s"] * 3
 
 
@@ -95,6 +95,15 @@ def test_a_wrong_row_leaves_nothing_behind(tmp_path):
     with pytest.raises(InputError, match=r"rows\.jsonl, row 2, field 'answer'"):
         build(cfg, tmp_path / "out.jsonl")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_training_file_never_takes_the_place_of_what_it_is_read_from(tmp_path):
+    cfg = config(tmp_path, [{"problem": "What is 1 + 1?", "answer": "2"}], [LONG])
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for name in ("rows.jsonl", "held.jsonl"):
+        with pytest.raises(InputError, match=rf"--out: .*{name} is read as a source or a benchmark"):
+            build(cfg, tmp_path / name)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_the_same_sources_give_the_same_bytes(tmp_path):
@@ -133,6 +142,6 @@ def test_real_files_are_built_and_what_is_planted_among_them_is_found(tmp_path):
     report = build(cfg, tmp_path / "out.jsonl")
     whole = {(hit["id"], hit["benchmark_id"]) for hit in lines(tmp_path / "out.hits.jsonl") if hit["rule"] != "words"}
     assert whole == {(f"s/planted-{row['id']}", row["id"]) for row in held}
-    counts = report["counts"]["s"]
+    counts = report.counts["s"]
     assert counts["kept"] > 300
     assert not {row["id"] for row in lines(tmp_path / "out.jsonl")} & {f"s/{row['id']}" for row in planted}

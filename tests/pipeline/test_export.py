@@ -58,6 +58,47 @@ def test_nothing_is_overwritten_and_what_is_missing_is_named(exported, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("form", ["parquet", "rstar"])
+@pytest.mark.parametrize("file", ["round-1/select/sft.parquet", "round-1/select/pairs.parquet", "problems/train.jsonl"])
+def test_damaged_data_does_not_leave_the_run(copy, form, file):
+    run = copy / "runs" / "tiny"
+    data = bytearray((run / file).read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (run / file).write_bytes(data)
+    done = rstar("export", run, "--out", copy / "out", "--format", form, "--round", 1)
+    assert (done.returncode, f"{file}: changed since it was sealed" in done.stderr) == (4, True), done.stderr
+    assert "--repair" in done.stderr
+    assert not (copy / "out").exists()
+
+
+@pytest.mark.parametrize("report", ["", "{", "[]", '{"sha256": "x"}', '{"counts": [], "sha256": 3}'])
+def test_a_report_that_no_build_wrote_is_named(tmp_path, report):
+    (tmp_path / "set.jsonl").write_text('{"id": "a", "problem": "1 + 1?", "answer": "2"}\n')
+    (tmp_path / "set.report.json").write_text(report)
+    done = rstar("export", tmp_path / "set.jsonl", "--out", tmp_path / "out")
+    assert (done.returncode, "set.report.json: not the report of a build" in done.stderr) == (4, True), done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_that_cannot_begin_leaves_nothing(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"query": "Q", "response": "R"}\n{"query": "Q"}\n')
+    (tmp_path / "good.jsonl").write_text('{"query": "Q", "response": "R"}\n')
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for words, message in (
+        (("rows.jsonl", "--out", "t"), "rows.jsonl, line 2, field 'response'"),
+        (("good.jsonl", "--out", "file"), "--out: file is a file"),
+        (("good.jsonl", "--out", "file/t"), "--out: "),
+        (("good.jsonl", "--out", "t", "--start", "empty"), "--start: empty is no checkpoint folder"),
+        (("good.jsonl", "--out", "t", "--start", "none"), "--start: there is no folder none"),
+        (("empty", "--out", "t"), "empty: cannot be read (it is a folder)"),
+    ):
+        done = rstar("train", *words, folder=tmp_path)
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_the_trust_report_is_shown(exported):
     run = tiny.evolved() / "runs" / "tiny"
     done = rstar("data", "trust", run, "--round", 1, "--json")

@@ -34,13 +34,18 @@ def other_answer(path: Path) -> None:
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"visits":1', b'"visits":2')))
 
 
-DAMAGES: dict[str, tuple[str, str, Callable[[Path], None]]] = {
+DAMAGES: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "a flipped bit in a part": ("round-2/search", FIRST, flip),
     "another tree in a part": ("round-1/search", FIRST, other_answer),
     "a part that is gone": ("round-2/eval/policy", FIRST, Path.unlink),
     "changed rows": ("round-1/select", "sft.parquet", flip),
     "answers that are gone": ("round-1/eval/search", "answers.jsonl", Path.unlink),
     "a manifest that is none": ("round-2/search", "manifest.json", lambda path: path.write_text("{")),
+    "a folder in the manifest's place": (
+        "round-2/search",
+        "manifest.json",
+        lambda path: (path.unlink(), path.mkdir(), (path / "x").touch()),
+    ),
     "a recipe that was changed": (
         "round-1/eval/policy",
         "manifest.json",
