@@ -1,24 +1,24 @@
 """Is the engine the only limit? Searches on vLLM servers against a flat batch of the same work, and against lock-step.
 
     make setup-vllm
-    python benchmarks/engine.py [--problems 128] [--live 64] [--rollouts 2] [--repeats 1] [--models FOLDER]
+    python benchmarks/engine.py [--problems 128] [--live 64] [--rollouts 8] [--repeats 1] [--models FOLDER]
 
-A policy and a PPM of 5M parameters are trained from scratch on made solutions of 3 to 7 steps, each of about 80 tokens
-as those of a 7B model (a few minutes; `--models` keeps them). The policy server has a core of its own, as it would
-have a GPU; the PPM's server and all else share the others. The arms run in turn, `--repeats` times, each from empty
-prefix caches:
+A policy and a PPM are trained from scratch on made solutions of 3 to 7 steps, each of about 80 tokens as those of a 7B
+model (a minute or two; `--models` keeps them). They are small, so that a step of a server costs much the same however
+many sequences it writes, as on a GPU. The policy server has a core of its own; all else shares the others. The arms
+run in turn, each from empty prefix caches:
 
-  async      MCTS guided by the PPM over the problems, LIVE of them under way, by the driver
-  flat       every Generate call that those searches made (prompt, seed, samples), all of them at once
-  lock-step  the same searches in groups of LIVE, in which all wait for the slowest before each phase of each step
-             (generate, execute, score, grade) and before each rollout, as in rStar-Math's solver
+  async         MCTS over the problems, LIVE of them under way, by the driver
+  flat          every Generate call that those searches made (prompt, seed, samples), all of them at once
+  lock-step     the same searches in groups of LIVE, in which all wait for the slowest before each phase of each step
+                (generate, execute, grade) and before each rollout, as in rStar-Math's solver
+  async by PPM  MCTS guided by the PPM, which has a server on the cores of all else; two rollouts
 
 Reported for each arm: the policy's output tokens a second, best of the repeats; "undisturbed" leaves out the time in
-which the server's busiest thread was ready to run and neighbours had its core. For the first async arm: tokens that
-servers encoded (prefilled or written) for each token of the trees. The floor is 1. What a request finds in the prefix
-cache ends with a whole block, so that each sample and each scored sibling costs half a block more: 1 + 16 / 80 for
-blocks of 32. `ok` is async / flat >= 0.9, async / lock-step >= 1.5, encoded per tree token <= 1.3. The last line is
-JSON.
+which the server's busiest thread was ready to run and others had its core. For the last arm: tokens that servers
+encoded (prefilled or written) for each token of the trees. The floor is 1. What a request finds in the prefix cache
+ends with a whole block, so that each sample and each scored sibling costs half a block more: 1 + 16 / 80 for blocks of
+32. `ok` is async / flat >= 0.9, async / lock-step >= 1.5, encoded per tree token <= 1.3. The last line is JSON.
 """
 
 import argparse
@@ -31,7 +31,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -69,10 +69,10 @@ name: engine
 problems: {kind: files, train: train.jsonl, test: test.jsonl}
 bootstrap: {kind: demonstrations, demonstrations: worked.jsonl, noise: 0.2}
 grammar: {answer: printed}
-model: {kind: tiny, hidden: 256, layers: 6, heads: 4, ffn: 768, context: 1024, dtype: float32,
+model: {kind: tiny, hidden: 64, layers: 2, heads: 2, ffn: 192, context: 1024, dtype: float32,
   tokenizer: {numbers: whole}}
 search: {rollouts: 2, candidates: 3, max_depth: 8, max_tokens: 160}
-policy: {batch: 8, micro_batch: 8, steps: 80, optimizer: muon, lr: 6.0e-3, schedule: cosine, warmup: 10,
+policy: {batch: 8, micro_batch: 8, steps: 120, optimizer: muon, lr: 6.0e-3, schedule: cosine, warmup: 10,
   max_length: 1024}
 ppm: {batch: 8, micro_batch: 8, steps: 10, optimizer: muon, lr: 1.0e-3, max_length: 1024}
 evaluate: {search: null, max_depth: 8, max_tokens: 160}
@@ -80,7 +80,8 @@ sandbox: {preload: []}
 engine: {threads: 2}
 rounds: [{}]
 """
-SEARCH = MctsConfig(rollouts=2, candidates=8, max_depth=8, max_tokens=160, temperature=0.7)
+SEARCH = MctsConfig(candidates=8, max_depth=8, max_tokens=160, temperature=0.7)
+GUIDED = {"annotation": "ppm", "rollouts": 2}
 POLICY_CORE = 0
 BARS = {"async_over_flat": 0.9, "async_over_lock_step": 1.5, "policy_encoded": 1.3, "ppm_encoded": 1.3}
 
@@ -288,9 +289,8 @@ async def lock_step(asked: list[tuple[str, Search[Tree]]], lanes: dict[str, Lane
 async def measured(
     cfg: RunConfig, problems: list[Problem], how: MctsConfig, live: int, seqs: int, repeats: int
 ) -> tuple[dict[str, list[Arm]], dict[str, dict[str, float]]]:
-    """The three arms, in turn; and what the first asynchronous one encoded."""
-    arms: dict[str, list[Arm]] = {"async": [], "flat": [], "lock-step": []}
-    table: dict[str, dict[str, float]] = {}
+    """The arms; and what the one guided by the PPM encoded."""
+    arms: dict[str, list[Arm]] = defaultdict(list)
     async with AsyncExitStack() as stack:
         pools = {"policy": await stack.enter_async_context(served(cfg, "policy", seqs))}
         machine = Machine(pools["policy"].endpoints[0].url)
@@ -300,14 +300,11 @@ async def measured(
         calls: list[Ticket] = []
         scored: list[Ticket] = []
         lanes |= {"generate:policy": recorded(policy_lane(policy), calls)}
-        if how.annotation == "ppm":
-            pools["ppm"] = await stack.enter_async_context(served(cfg, "ppm", seqs))
-            lanes |= {"score:ppm": recorded(value_lane(ServedValue(pools["ppm"])), scored)}
         trees: list[Tree] = []
 
         async def by_driver() -> None:
-            for seen in (calls, scored, trees):
-                seen.clear()
+            calls.clear()
+            trees.clear()
             async for outcome in Driver(lanes, live).run(searches(cfg, problems, how)):
                 assert outcome.result is not None, outcome.error
                 trees.append(outcome.result)
@@ -328,16 +325,17 @@ async def measured(
             print(f"{name}: {arms[name][-1]}", file=sys.stderr, flush=True)
 
         for _ in range(repeats):
-            before = {role: await pool.metrics() for role, pool in pools.items()}
             await arm("async", by_driver)
             asked = list(calls)
-            if not table:
-                after = {role: await pool.metrics() for role, pool in pools.items()}
-                spent = {role: after[role] - before[role] for role in pools}
-                table = encoded(Prompts(grammar_of(cfg)), policy.codec, trees, scored, spent)
             await arm("flat", at_once)
             await arm("lock-step", together)
-    return arms, table
+        how = how.model_copy(update=GUIDED)
+        pools["ppm"] = await stack.enter_async_context(served(cfg, "ppm", seqs))
+        lanes |= {"score:ppm": recorded(value_lane(ServedValue(pools["ppm"])), scored)}
+        before = {role: await pool.metrics() for role, pool in pools.items()}
+        await arm("async by PPM", by_driver)
+        spent = {role: await pool.metrics() - before[role] for role, pool in pools.items()}
+        return arms, encoded(Prompts(grammar_of(cfg)), policy.codec, trees, scored, spent)
 
 
 def encoded(
@@ -380,10 +378,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=128)
     parser.add_argument("--live", type=int, default=64, help="problems under way at once")
-    parser.add_argument("--rollouts", type=int, default=2)
-    parser.add_argument("--seqs", type=int, default=128, help="sequences in one batch of a server")
-    parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--annotation", choices=["ppm", "terminal"], default="ppm", help="whether a PPM guides")
+    parser.add_argument("--rollouts", type=int, default=8)
+    parser.add_argument("--seqs", type=int, default=256, help="sequences in one batch of a server")
+    parser.add_argument("--repeats", type=int, default=1, help="of the first three arms")
     parser.add_argument("--models", type=Path, help="keep the trained models in this folder, and use those in it")
     args = parser.parse_args()
     os.environ |= {"DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
@@ -392,7 +389,7 @@ def main() -> int:
     for i in range(args.problems):
         text, _, answer = story(rng)
         problems.append(Problem(f"q{i}", text, str(answer)))
-    how = SEARCH.model_copy(update={"rollouts": args.rollouts, "annotation": args.annotation})
+    how = SEARCH.model_copy(update={"rollouts": args.rollouts})
     with tempfile.TemporaryDirectory() as temporary:
         cfg = build(args.models or Path(temporary))
         os.sched_setaffinity(0, os.sched_getaffinity(0) - {POLICY_CORE})  # and so all that is started from here
@@ -412,8 +409,7 @@ def main() -> int:
         figures[f"{name}_undisturbed"] = round(free["async"] / free[other], 3)
     figures |= {f"{role}_encoded": its["encoded per tree token"] for role, its in table.items()}
     figures |= {f"{role}_hit_rate": its["hit rate"] for role, its in table.items()}
-    known = {name: bar for name, bar in BARS.items() if name in figures}
-    held = {n: figures[n] <= bar if n.endswith("encoded") else figures[n] >= bar for n, bar in known.items()}
+    held = {n: figures[n] <= bar if n.endswith("encoded") else figures[n] >= bar for n, bar in BARS.items()}
     print(json.dumps({"name": "engine", "ok": all(held.values()), "figures": figures}))
     return 0 if all(held.values()) else 1
 
