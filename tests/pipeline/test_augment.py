@@ -125,6 +125,22 @@ def test_kill_9_loses_nothing_and_nothing_is_done_twice(undisturbed, tmp_path):
         assert (tmp_path / "out" / name).read_bytes() == (undisturbed / name).read_bytes()
 
 
+def test_solutions_that_the_value_model_refuses_do_not_count(tmp_path):
+    ppm = tiny.evolved() / "runs" / "tiny" / "round-1" / "ppm"
+    models = Models({"policy": augmenting.policy()}, {"ppm": ppm / "checkpoint"})
+    counted = []
+    for least in (-1.0, 1.0):
+        folder = tmp_path / str(least)
+        folder.mkdir()
+        cfg = augmenting.config(folder, ("answers",), value=ppm, check={"min_score": least})
+        found = augmenting.augment(cfg, folder / "out", models=models)
+        counted.append((found.metrics["kept"], [row["solved"] for row in rows(folder / "out" / "made.jsonl")]))
+    (kept, solved), (none, refused) = counted
+    assert kept >= 3
+    assert min(solved) >= 3
+    assert (none, set(refused)) == (0, {0})
+
+
 def test_a_finished_stage_is_reused(undisturbed):
     def nobody(call):
         raise AssertionError("nothing is owed")
