@@ -12,7 +12,7 @@ from rstar.pipeline import inspect
 from rstar.store import manifest
 from rstar.store.layout import FAILURES, TREES, RunPaths
 from rstar.store.manifest import Manifest
-from rstar.store.trees import lines
+from rstar.store.trees import lines, parts
 
 
 def status(folder: Path) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ def _done(stage: Path, found: Manifest | None, told: dict[str, Any]) -> tuple[in
     if (stage / TREES).is_dir():
         if found is not None and found.status == "complete":
             return sum(part.rows or 0 for part in found.parts if part.path.startswith(f"{TREES}/")), "trees"
-        return sum(1 for path in sorted((stage / TREES).glob("*.jsonl*")) for _ in lines(path)), "trees"
+        return sum(1 for path in parts(stage / TREES) for _ in lines(path)), "trees"
     metrics = {} if found is None else found.metrics
     for unit in ("steps", "problems"):
         if unit in metrics:

@@ -36,6 +36,8 @@ class TreeStore:
         self._counts: dict[int, int] = {}
         self._files: dict[int, Any] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        for left_over in folder.glob(f".{prefix}-*.tmp"):
+            left_over.unlink()  # of a process that was killed while it sealed
         self.done = self._recover()
 
     def owed(self) -> list[str]:
@@ -60,7 +62,7 @@ class TreeStore:
 
     def take(self, folder: Path) -> None:
         """Take over the finished trees of another store's folder, those that are owed here."""
-        for path in sorted(folder.glob("*.jsonl*")):
+        for path in parts(folder):
             if path.suffix != ".gz":
                 drop_torn_line(path)
             for number, line in enumerate(lines(path), start=1):
@@ -124,6 +126,11 @@ class TreeStore:
 
     def _sealed_path(self, part: int) -> Path:
         return self.folder / f"{self.prefix}-{part:05d}.jsonl.gz"
+
+
+def parts(folder: Path) -> list[Path]:
+    """The open and the sealed parts of a folder, in order: not what a killed process had half written."""
+    return sorted([*folder.glob("[!.]*.jsonl"), *folder.glob("[!.]*.jsonl.gz")])
 
 
 def read_trees(folder: Path, pattern: str = "*") -> Iterator[Tree]:

@@ -138,10 +138,10 @@ def files(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 def tree_lines(stage: Path) -> dict[str, list[bytes]]:
     """The complete lines of each part of a stage's trees (open or sealed), by part."""
-    from rstar.store.trees import lines
+    from rstar.store.trees import lines, parts
 
     found: dict[str, list[bytes]] = {}
-    for path in sorted((stage / "trees").glob("*-*.jsonl*")):
+    for path in parts(stage / "trees"):
         whole = list(lines(path)) if path.suffix == ".gz" else path.read_bytes().split(b"\n")[:-1]
         found.setdefault(path.name.partition(".")[0], []).extend(whole)
     return found

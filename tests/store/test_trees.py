@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rstar.errors import Damaged
 from rstar.store import trees as store_module
-from rstar.store.trees import TreeStore, lines, read_grouped, read_trees
+from rstar.store.trees import TreeStore, lines, parts, read_grouped, read_trees
 from tests.store.trees import tree
 
 IDS = ["p0", "p1", "p2"]
@@ -186,6 +186,21 @@ def test_a_kill_between_the_rename_and_the_removal_leaves_one_copy(tmp_path):
     assert again.owed() == []
     assert names(tmp_path) == ["part-00000.jsonl.gz"]
     assert (tmp_path / "part-00000.jsonl.gz").read_bytes() == sealed
+
+
+def test_a_kill_in_the_middle_of_sealing_leaves_nothing_that_counts(tmp_path):
+    store = TreeStore(tmp_path, IDS)
+    for name in IDS[:2]:
+        store.add(tree(name))
+    store.close()
+    half = tmp_path / ".part-00000.jsonl.gz.17.tmp"
+    half.write_bytes(gzip.compress(b"half of it")[:9] + b"\n\xff\n")
+    other = TreeStore(tmp_path.with_name("other"), IDS)
+    other.take(tmp_path)
+    assert other.done == {"p0", "p1"}
+    assert [path.name for path in parts(tmp_path)] == ["part-00000.jsonl"]
+    assert TreeStore(tmp_path, IDS).owed() == ["p2"]
+    assert not half.exists()
 
 
 def test_a_kill_while_a_sealed_part_is_opened_again_loses_nothing(tmp_path):
