@@ -6,6 +6,7 @@ command line reads the arguments.
 
 import re
 import sys
+from pathlib import Path
 
 from prefect.plugins import HookContext, SetupResult, register_hook
 
@@ -13,6 +14,8 @@ from flows import place
 
 _SHORT = {"evolve": "evolve/evolve", "nightly": "evolve/nightly"}
 _ROUND = re.compile(r"round-\d+")
+_ASKS = {"artifact", "concurrency-limit", "deployment", "flow", "flow-run", "global-concurrency-limit", "work-pool"}
+"""What only a server can answer."""
 _SWITCHES = ("--watch", "--no-watch")
 """Options of `deployment run` without a value."""
 
@@ -21,15 +24,13 @@ _SWITCHES = ("--watch", "--no-watch")
 def setup_environment(*, ctx: HookContext) -> SetupResult | None:
     """Rewrite `deployment run round-1` to `round/round-1`; name the server of `make up` where no other is set."""
     at = deployment(sys.argv)
-    ours = False
     if at is not None:
         sys.argv[at] = full_name(sys.argv[at])
-        ours = sys.argv[at].startswith(("round/", "evolve/"))
     if ctx.api_url is not None:
         return None
     url = place.api()
-    if url is None and ours:
-        # Without it Prefect would start a server of its own for this one command, which knows no deployment.
+    if url is None and Path(sys.argv[0]).name == "prefect" and _ASKS & set(sys.argv[1:2]):
+        # Without it Prefect would start a server of its own for this one command, which knows nothing of ours.
         raise SystemExit("rstar: no Prefect server is up in this folder; start it with `make up` in another terminal")
     return None if url is None else SetupResult(env={"PREFECT_API_URL": url})
 

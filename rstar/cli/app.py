@@ -267,7 +267,8 @@ def check(
         for name in opened:
             screen.out.print(f"opened again: {name}", markup=False, highlight=False)
         good = ": what was damaged is owed again" if opened else ": all is as it was sealed"
-        screen.out.print(f"{stages} stages, {len(wrong)} problems" + ("" if wrong else good))
+        faults = "1 fault" if len(wrong) == 1 else f"{len(wrong)} faults"
+        screen.out.print(f"{stages} stages, {faults}" + ("" if wrong else good))
         for name in unfinished:
             screen.out.print(f"not finished: {name}", markup=False, highlight=False)
     if wrong:
@@ -458,7 +459,8 @@ def _show_solution(found: Any) -> None:
     else:
         for at in found.tree.path(found.leaf):
             node = nodes[at]
-            score = "" if node.score is None else f"  score {node.score:+.2f}"
+            whose = "solution's score" if at == found.leaf else "score"
+            score = "" if node.score is None else f"  {whose} {node.score:+.2f}"
             screen.out.print(
                 f"── step {node.depth}  N {node.visits}  Q {node.q:+.2f}{score}", markup=False, highlight=False
             )

@@ -84,7 +84,11 @@ def train(
     if json:
         screen.json_line(found.metrics)
     else:
-        screen.table(["what", "value"], [[name, str(value)] for name, value in found.metrics.items()], str(out))
+        screen.table(
+            ["what", "value"],
+            [[name, str(value)] for name, value in found.metrics.items() if not isinstance(value, list)],
+            str(out),
+        )
 
 
 def export(

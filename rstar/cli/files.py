@@ -20,6 +20,8 @@ Isolation = Literal["unsafe", "rlimits", "seccomp", "strict"]
 Mode = Literal["strict", "compat"]
 SHORT = {"timeout": Status.TIMEOUT_WALL, "cpu": Status.TIMEOUT_CPU, "output": Status.OUTPUT_LIMIT}
 """Words that `expected` may use beside the statuses themselves."""
+SHOWN = 20
+"""Rows that are shown one by one; of more, how many ended how is."""
 
 
 class PairRow(BaseModel):
@@ -104,10 +106,14 @@ def execute(path: Path, isolation: str, cpu_s: float, check: bool, json: bool) -
         raise InputError(f"--isolation: {isolation!r} is not one of {', '.join(get_args(Isolation))}")
     rows = [(row, validated(path, number, row, StepsRow)) for number, row in objects(path, any_text=True)]
     config = SandboxConfig(isolation=cast(Isolation, isolation), limits=Limits(cpu_s=cpu_s))
-    counts, surprises = asyncio.run(_execute(rows, config, json))
+    ended, surprises = asyncio.run(_execute(rows, config, json))
     if not json:
-        body = [[name, str(count)] for name, count in sorted(counts.items())]
-        screen.table(["status of the last step run", "rows"], body, str(path))
+        if len(ended) <= SHOWN:
+            screen.table(["row", "ended as", "at step", "printed, or its error"], ended, str(path))
+        else:
+            counts = Counter(status for _, status, *_ in ended)
+            body = [[name, str(count)] for name, count in sorted(counts.items())]
+            screen.table(["status of the last step run", "rows"], body, f"{path} (--json has each row)")
         if surprises:
             screen.table(["row", "ended as", "expected"], surprises, "not as expected")
     if check and surprises:
@@ -117,23 +123,25 @@ def execute(path: Path, isolation: str, cpu_s: float, check: bool, json: bool) -
 
 async def _execute(
     rows: list[tuple[dict[str, Any], StepsRow]], config: SandboxConfig, json: bool
-) -> tuple[Counter[str], list[list[str]]]:
-    """Several rows at a time, printed in the file's order. How many ended how; and id, status, expected of those that
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Several rows at a time, printed in the file's order. How each ended; and id, status, expected of those that
     ended otherwise than they expect."""
-    counts: Counter[str] = Counter()
-    surprises = []
+    ended, surprises = [], []
     gate = asyncio.Semaphore(2 * (os.cpu_count() or 1))
     async with Sandbox(config) as sandbox, asyncio.TaskGroup() as group:
         runs = [group.create_task(_run(sandbox, gate, str(n), its.steps)) for n, (_, its) in enumerate(rows)]
         for number, ((row, its), run) in enumerate(zip(rows, runs, strict=True), 1):
             results = await run
             status = str(results[-1]["status"]) if results else "no steps"
-            counts[status] += 1
+            name = str(row.get("id", f"row {number}"))
+            last = results[-1] if results else {}
+            said = last.get("error") or last.get("output", "").strip() or last.get("value") or ""
+            ended.append([name, status, str(len(results)), said])
             if its.surprises(status):
-                surprises.append([str(row.get("id", f"row {number}")), status, " ".join(map(str, its.expected))])
+                surprises.append([name, status, " ".join(map(str, its.expected))])
             if json:
                 screen.json_line({**row, "results": results})
-    return counts, surprises
+    return ended, surprises
 
 
 async def _run(sandbox: Sandbox, gate: asyncio.Semaphore, name: str, steps: list[str]) -> list[dict[str, Any]]:

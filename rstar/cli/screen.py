@@ -109,9 +109,11 @@ class _Lines:
 
 def table(header: Sequence[str], body: Sequence[Sequence[str]], title: str | None = None) -> None:
     """A table on standard output, as wide as it needs when that is not a terminal."""
-    made = Table(*header, title=title, title_justify="left")
+    made = Table(title=title, title_justify="left")
+    for name in header:
+        made.add_column(name, overflow="fold")
     for cells in body:
-        made.add_row(*cells)
+        made.add_row(*map(Text, cells))  # a cell may hold what a program printed: [/] is no markup
     console = out if out.is_terminal else Console(width=max(160, out.width))
     console.print(made)
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from rstar.config.augment import CheckConfig, QuestionsConfig
 from rstar.config.benchmark import BenchmarkConfig
 from rstar.config.compare import CompareConfig, CompareRow
 from rstar.config.data import BuildConfig, SourceConfig
@@ -45,6 +46,8 @@ def page() -> str:
     parts.append(_section("Training from a file: `rstar train`", FileTrainConfig))
     parts.append(_section("A training file: `rstar data build`", BuildConfig))
     parts += [_section(f"Its `{name}`", model) for name, model in _models(BuildConfig)]
+    parts.append(_section("New questions: `rstar augment`", QuestionsConfig))
+    parts.append(_section("Its `check`", CheckConfig))
     parts.append(_section("A source: `configs/sources/NAME.yaml`, and under `sources`", SourceConfig))
     return "\n".join(parts)
 

@@ -50,6 +50,8 @@ def objects(path: Path, any_text: bool = False) -> Iterator[tuple[int, dict[str,
     LONGEST bytes are held at once. `any_text` takes texts that are no Unicode too (a lone surrogate, escaped), as code
     may be.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: cannot be read ({'it is a folder' if path.is_dir() else 'it is no regular file'})")
     load = json.loads if any_text else orjson.loads
     listed = _is_list(path)
     unit = "element" if listed else "line"

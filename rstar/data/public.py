@@ -22,7 +22,7 @@ from rstar.errors import InputError
 from rstar.store.table import Writer
 from rstar.text.grammar import END_OUTPUT, END_STEP, PROMPT_HEAD, PROMPT_TAIL
 
-SFT_FILE, PPM_FILE, EVAL_FILE = "sft.json", "ppm.json", "eval.json"
+SFT_FILE, PPM_FILE, PROBLEMS_FILE = "sft.json", "ppm.json", "problems.json"
 SFT_SCHEMA = pa.schema([("problem_id", pa.string()), ("prompt", pa.string()), ("solution", pa.string())])
 PPM_SCHEMA = pa.schema(
     [

@@ -104,7 +104,7 @@ def _problems(file: Path, folder: Path, form: Form) -> dict[str, Any]:
 
 def _write_problems(folder: Path, problems: Iterator[Problem], form: Form) -> int:
     if form == "rstar":
-        with (folder / public.EVAL_FILE).open("wb") as file:
+        with (folder / public.PROBLEMS_FILE).open("wb") as file:
             return public.write_eval(file, problems)
     (folder / "problems").mkdir()
     with Writer(folder / "problems" / PART, PROBLEM_SCHEMA) as table_:
@@ -116,7 +116,7 @@ def _write_problems(folder: Path, problems: Iterator[Problem], form: Form) -> in
 
 def card(facts: dict[str, Any], form: Form) -> str:
     """The README of a data set, with the front matter that the hub reads."""
-    rstar = {"problems": public.EVAL_FILE, "sft": public.SFT_FILE, "pairs": public.PPM_FILE}
+    rstar = {"problems": public.PROBLEMS_FILE, "sft": public.SFT_FILE, "pairs": public.PPM_FILE}
     where = {name: f"{name}/*.parquet" if form == "parquet" else rstar[name] for name in facts["files"]}
     configs = [f"- {{config_name: {name}, data_files: {path}}}" for name, path in where.items()]
     lines = ["---", f"license: {facts['licence']}", "task_categories: [text-generation]", "language: [en]", "configs:"]

@@ -26,7 +26,7 @@ from rstar.errors import ConfigError, InputError, StageFailed
 from rstar.evaluate.answer import choose
 from rstar.pipeline.engines import served
 from rstar.pipeline.evaluate import equality_of, evaluation, first_of_each_level, loaded
-from rstar.pipeline.prepare import identity, paths_of, problems
+from rstar.pipeline.prepare import identity, paths_of, problems, required
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.roles import lanes_of
 from rstar.pipeline.search import Pass, grammar_of, world
@@ -173,7 +173,10 @@ async def _solve(
 
 
 def models_of(cfg: RunConfig, number: int | None) -> tuple[int, dict[str, Path]]:
-    """(round, finished stages of models by role) of the round asked for, or of the last one with a finished policy."""
+    """(round, finished stages of models by role) of the round asked for, or of the last one with a finished policy.
+
+    Raises Damaged where a model's file is gone.
+    """
     paths = paths_of(cfg)
     wanted = [number] if number is not None else range(len(cfg.rounds), 0, -1)
     for which in wanted:
@@ -181,7 +184,10 @@ def models_of(cfg: RunConfig, number: int | None) -> tuple[int, dict[str, Path]]
         if _finished(one.policy):
             values = {path.name: path for path in sorted((one.folder / "values").glob("*"))}
             found = {"ppm": one.ppm, **values}
-            return which, {"policy": one.policy} | {role: path for role, path in found.items() if _finished(path)}
+            stages = {"policy": one.policy} | {role: path for role, path in found.items() if _finished(path)}
+            for stage in stages.values():
+                required(stage)
+            return which, stages
     if number is None:
         missing = "no round has a trained policy yet"
     elif number > len(cfg.rounds):

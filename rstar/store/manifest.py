@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import json
+import logging
 import os
 import shutil
 import time
@@ -18,6 +19,7 @@ from rstar.errors import Damaged, RecipeDrift, StageFailed
 from rstar.store.fingerprint import differences, file_sha256, fingerprint
 from rstar.store.provenance import provenance
 
+_log = logging.getLogger(__name__)
 NAME = "manifest.json"
 LOCK = ".lock"
 PROGRESS = ".progress"
@@ -289,15 +291,19 @@ def locked(folder: Path, wait_s: float) -> Iterator[IO[str]]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
         deadline = time.monotonic() + wait_s
+        told = wait_s == 0
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
                 if time.monotonic() > deadline:
-                    file.seek(0)
-                    holder = file.read().strip() or "unknown"
                     raise StageFailed(f"{folder}: process {holder} has been working on it for {wait_s:.0f} s") from None
+                if not told:
+                    _log.warning("%s: process %s is working on it; waiting up to %.0f s", folder, holder, wait_s)
+                    told = True
                 time.sleep(0.2)
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -174,7 +174,7 @@ def test_status_of_an_interrupted_run_says_what_is_open(copy):
 def test_check_of_a_run_that_is_as_it_was_sealed(run):
     done = rstar("check", run)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{len(tiny.STAGES)} stages, 0 problems: all is as it was sealed\n"
+    assert done.stdout == f"{len(tiny.STAGES)} stages, 0 faults: all is as it was sealed\n"
     assert json.loads(rstar("check", run, "--json").stdout) == {
         "stages": len(tiny.STAGES),
         "unfinished": [],
@@ -203,7 +203,7 @@ def test_check_finds_a_single_changed_byte_in_any_file(copy):
         done = rstar("check", run)
         assert done.returncode == 4, name
         assert done.stderr == f"{path}: changed since it was sealed\n"
-        assert done.stdout == f"{len(tiny.STAGES)} stages, 1 problems\n"
+        assert done.stdout == f"{len(tiny.STAGES)} stages, 1 fault\n"
         path.write_bytes(whole)
     (run / "round-1" / "select" / "pairs.parquet").unlink()
     done = rstar("check", run, "--json")
@@ -348,7 +348,7 @@ def test_evaluate_on_other_problems_is_kept_and_resumed(copy):
     again = rstar(*words, folder=copy)
     assert again.stdout == done.stdout
     assert tiny.files(run) == before
-    assert rstar("check", run).stdout.startswith(f"{len(tiny.STAGES) + 1} stages, 0 problems")
+    assert rstar("check", run).stdout.startswith(f"{len(tiny.STAGES) + 1} stages, 0 faults")
 
 
 def test_evaluate_greedily_on_held_out_problems_says_what_the_run_says(copy):

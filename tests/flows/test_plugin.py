@@ -44,8 +44,11 @@ def test_short_names_stand_for_full_ones(short: str, full: str) -> None:
     assert full_name(short) == full
 
 
-def test_without_a_server_the_command_says_how_to_start_one(checkout: Checkout) -> None:
-    done = checkout.run("prefect", "deployment", "run", "round-1", "--watch")
+@pytest.mark.parametrize(
+    "words", ["deployment run round-1 --watch", "deployment schedule ls evolve/nightly", "flow-run ls"]
+)
+def test_without_a_server_the_command_says_how_to_start_one(checkout: Checkout, words: str) -> None:
+    done = checkout.run("prefect", *words.split())
     assert done.returncode == 1
     assert done.stderr.strip().splitlines() == [
         "rstar: no Prefect server is up in this folder; start it with `make up` in another terminal"

@@ -37,7 +37,7 @@ def test_the_folder_is_a_data_set_with_a_card(exported, tmp_path, monkeypatch):
 
 
 def test_a_policy_and_a_ppm_are_trained_from_the_public_files_alone(exported, tmp_path):
-    assert len(read_problems(exported / "rstar" / "eval.json")) == 10
+    assert len(read_problems(exported / "rstar" / "problems.json")) == 10
     for name, kind in (("sft", "sft"), ("ppm", "ppm")):
         words = ("train", exported / "rstar" / f"{name}.json", *MODEL, *SHORT, "--out", tmp_path / name, "--json")
         done = rstar(*words)
