@@ -414,7 +414,7 @@ def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool) -> None
         screen.table(header, body, "policy pass@1 by level, held-out problems")
     screen.out.print(tables.NOTE, highlight=False)
     for found in filter(None, map(regression, rounds)):
-        screen.err.print(f"warning: {found}", highlight=False)
+        screen.err.print(f"warning: {found}", markup=False, highlight=False)
     told = f"\nreport: {folder / 'report.md'}; with charts and search trees: rstar report {folder}"
     screen.out.print(told, markup=False, highlight=False)
 

@@ -126,11 +126,11 @@ def trust(
     """The data-trust report of a round: the funnel, coverage, difficulty, which rule accepted answers, suspects."""
     import orjson
 
-    from rstar.pipeline.prepare import required
+    from rstar.pipeline.prepare import sound
     from rstar.store.layout import SUSPECTS, TRUST, RunPaths
 
     folder = RunPaths(run).round(number).select
-    required(folder)
+    sound(folder)
     told = orjson.loads((folder / TRUST).read_bytes())
     if json:
         screen.json_line(told)

@@ -61,7 +61,7 @@ class _Bars:
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _Rate(),
@@ -104,14 +104,14 @@ class _Lines:
                 return
             self._last[stage] = now, done
             words = pace.words(done, total)
-        err.print(f"{time.strftime('%H:%M:%S')}  {stage}: {words}", highlight=False)
+        err.print(f"{time.strftime('%H:%M:%S')}  {stage}: {words}", markup=False, highlight=False)
 
 
 def table(header: Sequence[str], body: Sequence[Sequence[str]], title: str | None = None) -> None:
     """A table on standard output, as wide as it needs when that is not a terminal."""
-    made = Table(title=title, title_justify="left")
+    made = Table(title=None if title is None else Text(title), title_justify="left")
     for name in header:
-        made.add_column(name, overflow="fold")
+        made.add_column(Text(name), overflow="fold")
     for cells in body:
         made.add_row(*map(Text, cells))  # a cell may hold what a program printed: [/] is no markup
     console = out if out.is_terminal else Console(width=max(160, out.width))

@@ -1,9 +1,9 @@
 """New questions out of given ones: `rstar augment`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rstar.config.base import Config
 from rstar.config.engine import EngineConfig
@@ -27,6 +27,12 @@ class CheckConfig(Config):
     """Steps of a solution at most."""
     max_tokens: int = Field(512, ge=1)
     """Tokens of a step at most."""
+
+    @model_validator(mode="after")
+    def _can_agree(self) -> Self:
+        if self.agree > self.solutions:
+            raise ValueError(f"agree: {self.agree} of {self.solutions} solutions can never agree")
+        return self
 
 
 class QuestionsConfig(Config):

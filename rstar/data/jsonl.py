@@ -43,6 +43,14 @@ def validated(path: Path, number: int, value: dict[str, Any], kind: type[Row]) -
         raise InputError(f"{path}, line {number}, field {field!r}: {first['msg']}") from error
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+_LONG = re.compile(rb"\d{19}")
+"""Whole numbers that may not fit into 64 bits: orjson would make floats of them."""
+
+
 def objects(path: Path, any_text: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, JSON object) of each line that is not empty. Raises InputError on the first that is wrong.
 
@@ -62,7 +70,7 @@ def objects(path: Path, any_text: bool = False) -> Iterator[tuple[int, dict[str,
             what = f"byte {error.start + 1} is 0x{raw[error.start]:02x}{_field_of(raw)}"
             raise InputError(f"{path}, {unit} {number}: not a line of JSON in UTF-8 ({what})") from error
         try:
-            value = load(raw)
+            value = json.loads(raw, parse_constant=_no_number) if _LONG.search(raw) else load(raw)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}, {unit} {number}: not a line of JSON in UTF-8 ({error})") from error
         if not isinstance(value, dict):

@@ -56,8 +56,8 @@ class PpmRow(BaseModel):
     prompt: str = Field(min_length=1)
     pos: str
     neg: str
-    pos_count: int = Field(1, ge=1)
-    neg_count: int = Field(1, ge=1)
+    pos_count: int = Field(1, ge=1, lt=1 << 31)
+    neg_count: int = Field(1, ge=1, lt=1 << 31)
 
 
 def kind_of(path: Path) -> Literal["sft", "ppm"]:
@@ -173,9 +173,13 @@ def to_parquet(path: Path, out: Path) -> Literal["sft", "ppm"]:
 
 
 def checked(path: Path) -> None:
-    """Read a public file to its end. Raises InputError on the first row that is wrong."""
-    for _ in read_sft(path) if kind_of(path) == "sft" else read_ppm(path):
-        pass
+    """Read a public file to its end. Raises InputError on the first row that is wrong, and where no pair has sides that
+    differ."""
+    if kind_of(path) == "sft":
+        for _ in read_sft(path):
+            pass
+    elif not sum(row["chosen"] != row["rejected"] for row in read_ppm(path)):
+        raise InputError(f"{path}: there is no row whose `pos` and `neg` differ, so nothing to learn from")
 
 
 def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:

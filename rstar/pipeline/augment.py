@@ -9,13 +9,14 @@ from typing import Any
 import orjson
 
 from rstar.config.augment import QuestionsConfig
+from rstar.core.problem import Demonstration
 from rstar.data import public
 from rstar.data.jsonl import read_demonstrations, read_problems
 from rstar.data.questions import Unit, make, units
 from rstar.engine.driver import Driver
 from rstar.errors import StageFailed
 from rstar.pipeline.engines import Models
-from rstar.pipeline.prepare import checkpoint, folder_to_write, identity
+from rstar.pipeline.prepare import checkpoint, identity, stage_of_its_own
 from rstar.pipeline.progress import Progress, silent
 from rstar.pipeline.search import world
 from rstar.store.failures import Failures
@@ -36,14 +37,16 @@ def augment(cfg: QuestionsConfig, out: Path, progress: Progress = silent, models
     """Make the questions that are still owed; then problems.jsonl (what is kept, each with its parent's id) and
     sft.parquet (the solutions that agree). `models` may stand in for the checkpoints that the config names.
     """
-    folder_to_write(out)
+    stage_of_its_own(out)
     models = models or _models(cfg)
     problems = read_problems(cfg.problems)[: cfg.limit]
     asked = units(cfg, problems)
     inputs = {"problems": file_sha256(cfg.problems), "policy": identity(cfg.policy)}
     if cfg.value is not None:
         inputs["value"] = identity(cfg.value)
+    examples: tuple[Demonstration, ...] = ()
     if cfg.examples is not None:
+        examples = tuple(read_demonstrations(cfg.examples))
         inputs["examples"] = file_sha256(cfg.examples)
     recipe = {**cfg.model_dump(mode="json", exclude=RUNTIME), "sandbox": cfg.sandbox.recipe()}
     with stage(out, "augment", recipe, inputs) as it:
@@ -51,7 +54,7 @@ def augment(cfg: QuestionsConfig, out: Path, progress: Progress = silent, models
             started = time.monotonic()
             journal = Journal(out / MADE)
             try:
-                asyncio.run(_make(it, cfg, asked, journal, models, progress))
+                asyncio.run(_make(it, cfg, asked, examples, journal, models, progress))
                 files, metrics = _write(out, cfg, asked, journal)
             finally:
                 journal.close()
@@ -65,14 +68,19 @@ def _models(cfg: QuestionsConfig) -> Models:
 
 
 async def _make(
-    it: Stage, cfg: QuestionsConfig, asked: list[Unit], journal: Journal, models: Models, progress: Progress
+    it: Stage,
+    cfg: QuestionsConfig,
+    asked: list[Unit],
+    examples: tuple[Demonstration, ...],
+    journal: Journal,
+    models: Models,
+    progress: Progress,
 ) -> None:
     owed = [unit for unit in asked if unit.key not in journal.done]
     progress("questions", len(journal.done), len(asked))
     if not owed:
         return
     failures = Failures(it.folder / FAILURES)
-    examples = () if cfg.examples is None else tuple(read_demonstrations(cfg.examples))
     prompts = Prompts(
         Grammar(cfg.grammar.observe, cfg.grammar.answer), "instruct" if examples else "fine_tuned", examples
     )

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,7 +31,7 @@ from rstar.data.wording import latex_form, numbers
 from rstar.errors import InputError
 from rstar.pipeline.progress import Progress, silent
 from rstar.store.fingerprint import file_sha256
-from rstar.store.manifest import replacing, write_atomic
+from rstar.store.manifest import replacing
 
 EVERY = 500
 """Rows between two reports of progress."""
@@ -87,32 +87,39 @@ def build(cfg: BuildConfig, out: Path, progress: Progress = silent) -> Report:
     given = sources.resolved(cfg)
     read = {path.resolve() for source in given.values() for path in source.files}
     read |= {path.resolve() for path in map(Path, cfg.benchmarks) if path.is_file()}
-    if out.resolve() in read:
-        raise InputError(f"--out: {out} is read as a source or a benchmark; give the training file another name")
     files = Files(out)
+    for path in (out, files.hits, files.dropped, files.report):
+        if path.is_dir():
+            raise InputError(f"--out: {path} is a folder, and a file of that name is to be written")
+        if path.resolve() in read:
+            raise InputError(f"--out: {path} is read as a source or a benchmark; give the training file another name")
     index = Index(cfg.decontaminate.words, cfg.decontaminate.share)
     held = {Path(name).stem: index.add(Path(name).stem, benchmarks.texts(name)) for name in cfg.benchmarks}
     with ExitStack() as stack:
         spool = _Spool(stack.enter_context(tempfile.TemporaryFile(dir=out.parent)))
         signatures = stack.enter_context(tempfile.TemporaryFile(dir=out.parent))
+        kept = stack.enter_context(replacing(out))  # what is entered first appears last
+        written = stack.enter_context(replacing(files.report))
         hits = stack.enter_context(replacing(files.hits))
         dropped = stack.enter_context(replacing(files.dropped))
         equal = stack.enter_context(equality())
         one = _Build(cfg, index, spool, signatures, equal, hits, dropped)
         for name, source in given.items():
             one.take(name, source, progress)
-        kept = stack.enter_context(replacing(out))
+        digest = sha256()
         for problem in one.left(progress):
-            kept.write(orjson.dumps(problem_row(problem)) + b"\n")
-    report = Report(
-        counts={name: _counts(one.counts[name]) for name in given} | {"all": _counts(one.total())},
-        benchmarks=held,
-        overlaps={name: dict(sorted(count.items())) for name, count in sorted(one.overlaps.items())},
-        sources={name: _described(source) for name, source in given.items()},
-        recipe=cfg.model_dump(mode="json", exclude={"sources"}),
-        sha256=file_sha256(out),
-    )
-    write_atomic(files.report, (report.model_dump_json(indent=2) + "\n").encode())
+            line = orjson.dumps(problem_row(problem)) + b"\n"
+            digest.update(line)
+            kept.write(line)
+        report = Report(
+            counts={name: _counts(one.counts[name]) for name in given} | {"all": _counts(one.total())},
+            benchmarks=held,
+            overlaps={name: dict(sorted(count.items())) for name, count in sorted(one.overlaps.items())},
+            sources={name: _described(source) for name, source in given.items()},
+            recipe=cfg.model_dump(mode="json", exclude={"sources"}),
+            sha256=digest.hexdigest(),
+        )
+        written.write((report.model_dump_json(indent=2) + "\n").encode())
     return report
 
 

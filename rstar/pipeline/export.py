@@ -1,6 +1,8 @@
 """A round's data, or a built file of problems, as a folder that a hub takes as it is: data files and a card."""
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from rstar.data.tasks import problem_of
 from rstar.errors import Damaged, InputError
 from rstar.pipeline.build import Files, Report
 from rstar.pipeline.inspect import stored_config
-from rstar.pipeline.prepare import required, sound
+from rstar.pipeline.prepare import finished, required, sound
 from rstar.store.fingerprint import file_sha256
 from rstar.store.layout import PAIRS, SFT, RunPaths
 from rstar.store.table import Writer
@@ -33,7 +35,7 @@ def export(source: Path, out: Path, number: int | None, form: Form, licence: str
     `source` is the folder of a run, whose round `number` (the last one with selected data) is taken, or a file that
     `rstar data build` wrote.
     """
-    if out.exists():
+    if os.path.lexists(out):
         raise InputError(f"--out: {out} exists already")
     if not out.parent.is_dir():
         raise InputError(f"--out: there is no folder {out.parent}")
@@ -48,7 +50,7 @@ def _round(run: Path, folder: Path, number: int | None, form: Form) -> dict[str,
     config = stored_config(run)
     paths = RunPaths(run)
     numbers = [number] if number is not None else range(len(config["rounds"]), 0, -1)
-    which = next((n for n in numbers if (paths.round(n).select / SFT).exists()), None)
+    which = next((n for n in numbers if finished(paths.round(n).select)), None)
     if which is None:
         raise InputError(f"{run}: round {number or 1} has no selected data yet (see `rstar status {run}`)")
     selected, searched = sound(paths.round(which).select), required(paths.round(which).search)
@@ -134,11 +136,15 @@ def card(facts: dict[str, Any], form: Form) -> str:
 @contextmanager
 def _appearing(out: Path) -> Iterator[Path]:
     """A folder to fill, which appears under its name when the block ends well."""
-    folder = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    folder.chmod(out.parent.stat().st_mode & 0o777)  # mkdtemp makes it private
     try:
         yield folder
-        folder.rename(out)
+        try:
+            folder.rename(out)
+        except OSError as error:
+            if os.path.lexists(out):
+                raise InputError(f"--out: {out} exists already: it came while this was being written") from error
+            raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,7 @@ from rstar.config.run import SHARED, RunConfig, merge
 from rstar.core.tree import Tree
 from rstar.errors import ConfigError, Damaged, InputError
 from rstar.evaluate import report
-from rstar.pipeline.prepare import required
+from rstar.pipeline.prepare import finished, required, sound
 from rstar.store import manifest
 from rstar.store.layout import TREES, RoundPaths, RunPaths
 from rstar.store.trees import broken_lines, read_trees
@@ -33,27 +33,43 @@ def config(sources: Sequence[str]) -> RunConfig:
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
-    """The resolved config a run was started with. Raises InputError when the folder is not a run."""
+    """The resolved config a run was started with. Raises InputError when the folder is not a run, and Damaged when what
+    it was started with cannot be read."""
+    stored = raw_config(folder)
     path = RunPaths(folder).run
     try:
-        stored = orjson.loads(path.read_bytes())["config"]
-    except OSError as error:
-        raise InputError(f"{folder}: not the folder of a run (no {path.name})") from error
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        validate(RunConfig, stored, str(path))
+    except ConfigError as error:
         raise Damaged(f"{path}: not the config of a run ({error})") from error
-    assert isinstance(stored, dict)
     return stored
 
 
+def raw_config(folder: Path) -> dict[str, Any]:
+    """The same as it stands there, which need not be a config that this version knows."""
+    path = RunPaths(folder).run
+    try:
+        return dict(orjson.loads(path.read_bytes())["config"])
+    except FileNotFoundError as error:
+        raise InputError(f"{folder}: not the folder of a run (no {path.name})") from error
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{path}: not the config of a run ({error})") from error
+
+
 def stages(folder: Path) -> list[Path]:
-    """Every stage folder of a run that has begun, in the order they are worked on."""
+    """Every stage folder of a run that has begun, in the order they are worked on; also one that has lost its
+    manifest."""
     stored_config(folder)
+    return [path for path in _possible(folder) if manifest.holds(path)]
+
+
+def _possible(folder: Path) -> list[Path]:
+    """Every folder that a stage of the run may have, begun or not."""
     rounds = sum(1 for _ in folder.glob("round-*"))
     found = [RunPaths(folder).problems, RunPaths(folder).base, RunPaths(folder).pretrained]
     found += [path for number in range(1, rounds + 1) for path in _of_round(folder, number)]
     found += sorted(path.parent for path in (folder / "evaluations").glob(f"*/{manifest.NAME}"))
     found += sorted(path.parent for path in (folder / "paper").glob(f"**/{manifest.NAME}"))  # follows no links
-    return [path for path in found if (path / manifest.NAME).exists()]
+    return found
 
 
 def _of_round(folder: Path, number: int, values: Sequence[str] = ()) -> list[Path]:
@@ -69,12 +85,10 @@ def check(folder: Path) -> tuple[int, list[str], list[str]]:
     """(stages looked at, those not finished, what is wrong): hashes of every sealed file, fingerprints, references."""
     wrong: list[str] = []
     unfinished: list[str] = []
-    try:
-        validate(RunConfig, stored_config(folder), str(RunPaths(folder).run))
-    except ConfigError as error:
-        wrong.append(str(error))
     found = stages(folder)
     known = set(_fingerprints(found))
+    # A stage that has lost its manifest is owed again: until it is made, nobody knows what it was.
+    judged = all(_readable(path) for path in _possible(folder) if path.is_dir())
     for path in found:
         lines, damaged = examine(path)
         wrong += lines
@@ -82,7 +96,7 @@ def check(folder: Path) -> tuple[int, list[str], list[str]]:
         if its is None:
             continue
         for name, fingerprint in its.inputs.items():
-            if name != "problems" and fingerprint not in known:
+            if name != "problems" and fingerprint not in known and judged:
                 wrong.append(f"{path / manifest.NAME}: its input {name!r} is no stage of this run")
         if its.status == "open":
             unfinished.append(str(path.relative_to(folder)))
@@ -101,6 +115,13 @@ def examine(stage: Path) -> tuple[list[str], list[str]]:
         wrong += [f"{path}, line {number}: not a tree" for number in broken]
         damaged += [f"{TREES}/{path.name}"] if broken else []
     return wrong, damaged
+
+
+def _readable(stage: Path) -> bool:
+    try:
+        return manifest.read(stage) is not None
+    except Damaged:
+        return False
 
 
 def _fingerprints(found: list[Path]) -> Iterator[str]:
@@ -166,6 +187,8 @@ def trees_of(folder: Path, number: int, stage: str, problem: str) -> list[Tree]:
 def _trees(folder: Path, number: int, stage: str) -> Iterator[Tree]:
     stored_config(folder)
     trees = RunPaths(folder).round(number).folder / stage / TREES
+    if finished(trees.parent):
+        sound(trees.parent)
     if not trees.is_dir():
         raise InputError(f"{trees}: there is no such folder (stages with trees: search, eval/policy, eval/search)")
     return read_trees(trees)

@@ -16,7 +16,7 @@ from rstar.data.tasks import problem_of, problem_row
 from rstar.errors import Damaged, InputError
 from rstar.store.fingerprint import file_sha256, fingerprint
 from rstar.store.layout import CHECKPOINT, RunPaths
-from rstar.store.manifest import Manifest, check, missing, read, stage, write_atomic
+from rstar.store.manifest import LOCK, Manifest, check, missing, read, stage, write_atomic
 
 
 def paths_of(cfg: RunConfig) -> RunPaths:
@@ -108,11 +108,29 @@ def checkpoint(field: str, folder: Path) -> Path:
     return found
 
 
-def folder_to_write(out: Path) -> None:
-    """Raises InputError where the folder `--out` cannot be: it, or what it would lie in, is a file."""
+def finished(folder: Path) -> bool:
+    """Whether a stage's manifest says that it is complete."""
+    found = read(folder)
+    return found is not None and found.status == "complete"
+
+
+def stage_of_its_own(out: Path) -> bool:
+    """Whether the stage in the folder `--out`, which belongs to no run, is finished.
+
+    Raises InputError where the folder cannot be (it, or what it would lie in, is a file) or holds other things, and
+    Damaged when it is finished and a file is not what was sealed.
+    """
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not there.is_dir():
         raise InputError(f"--out: {there} is a file; a folder is written")
+    if out.is_dir() and read(out) is None and any(path.name != LOCK for path in out.iterdir()):
+        raise InputError(f"--out: {out} holds other things; give a new folder, or an empty one")
+    if not finished(out):
+        return False
+    wrong, _ = check(out)
+    if wrong:
+        raise Damaged(f"{wrong[0]}; remove {out} to have it made again")
+    return True
 
 
 def identity(folder: Path) -> str:

@@ -23,13 +23,13 @@ from rstar.data.demonstrator import Borrower, Demonstrator
 from rstar.data.jsonl import read_demonstrations
 from rstar.data.sets import shown
 from rstar.data.words import Teacher
-from rstar.errors import ConfigError, InputError, RecipeDrift
+from rstar.errors import ConfigError, Damaged, InputError, RecipeDrift
 from rstar.evaluate.report import table
 from rstar.pipeline.base import base
 from rstar.pipeline.engines import Generator, Models
 from rstar.pipeline.evaluate import greedy_stage, guide_of, guided_stage, report_stage, shared_recipe
 from rstar.pipeline.gate import gate_stage, let_pass, promoted
-from rstar.pipeline.inspect import stored_config, summary_of
+from rstar.pipeline.inspect import raw_config, summary_of
 from rstar.pipeline.prepare import base_of, content, paths_of, problems, required, searched, searched_ids
 from rstar.pipeline.progress import Progress, silent
 from rstar.pipeline.search import Pass, coverage, grammar_of, search_stage
@@ -79,7 +79,11 @@ def start(cfg: RunConfig, number: int) -> None:
     resolved = cfg.model_dump(mode="json")
     changed = list(_drifted(cfg))
     if paths.run.exists() and begun(paths.base) is not None:
-        changed += differences(_identity(stored_config(paths.folder)), _identity(resolved))
+        try:
+            earlier = _identity(raw_config(paths.folder))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise Damaged(f"{paths.run}: not the config of a run ({error!r})") from error
+        changed += differences(earlier, _identity(resolved))
     if changed:
         raise RecipeDrift(
             f"{paths.run}: this run was started with another recipe: {'; '.join(changed[:8])}. Give the run another"
@@ -231,6 +235,9 @@ def _drifted(cfg: RunConfig) -> Iterator[str]:
         paths = paths_of(cfg).round(number)
         settings = one.model_dump(mode="json")
         settings |= {f"values.{role}": how for role, how in settings["values"].items()}
+        gate = begun(paths.gate)
+        if gate is not None:
+            yield from differences(gate.recipe["p"], cfg.gate.p, "gate.p")
         for folder, names in (
             (paths.search, {"search": "search", "retry": "retry"}),
             (paths.select, {"select": "select"}),

@@ -8,12 +8,12 @@ from typing import Any
 from rstar.config.train import FileTrainConfig
 from rstar.data.public import checked, parquet_rows, to_parquet
 from rstar.errors import InputError
-from rstar.pipeline.prepare import checkpoint, checkpoint_files, folder_to_write
+from rstar.pipeline.prepare import checkpoint, checkpoint_files, stage_of_its_own
 from rstar.pipeline.progress import Progress, silent
 from rstar.pipeline.train import recipe_of
 from rstar.store.fingerprint import file_sha256
 from rstar.store.layout import CHECKPOINT
-from rstar.store.manifest import Manifest, read, stage
+from rstar.store.manifest import Manifest, stage
 from rstar.train.job import SftJob, ValueJob
 from rstar.train.launch import run
 
@@ -30,13 +30,11 @@ def train_file(
     """
     if not source.is_file():
         raise InputError(f"{source}: cannot be read ({'it is a folder' if source.is_dir() else 'no such file'})")
-    folder_to_write(out)
     if start is not None:
         if not start.is_dir():
             raise InputError(f"--start: there is no folder {start}")
         start = checkpoint("--start", start)
-    known = read(out)
-    if known is None or known.status != "complete":
+    if not stage_of_its_own(out):
         checked(source)  # before anything is written
     inputs = {"rows": file_sha256(source)}
     model = cfg.model.model_dump(mode="json") if start is None else {"start": str(start)}

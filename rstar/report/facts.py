@@ -10,15 +10,17 @@ from rstar.config.load import validate
 from rstar.config.run import RunConfig
 from rstar.core.tree import ROOT, Terminal, Tree
 from rstar.data.jsonl import objects
+from rstar.errors import Damaged
 from rstar.evaluate.answer import choose
 from rstar.pipeline import inspect
+from rstar.pipeline.prepare import sound
 from rstar.pipeline.progress import Progress, silent
 from rstar.pipeline.search import grammar_of
 from rstar.report.trees import Marks, Sample, taken
 from rstar.select.trajectories import Difficulty, difficulty
 from rstar.store.answers import read_answers
 from rstar.store.layout import TREES, RoundPaths, RunPaths
-from rstar.store.manifest import Manifest, read
+from rstar.store.manifest import NAME, Manifest, read
 from rstar.store.trees import read_grouped
 from rstar.text.grammar import Grammar
 
@@ -175,6 +177,8 @@ def _round(
             progress(f"trees of {stage.relative_to(folder)}", done, total)
         return looked
 
+    for stage in (problems, paths.search, *([paths.eval_search] if summary["search"] is not None else [])):
+        sound(stage)
     how = cfg.rounds[number - 1].select
     asked = problems / ("bootstrap.jsonl" if number == 1 else "train.jsonl")
     total = summary["coverage"]["problems"]
@@ -256,5 +260,6 @@ def _stage(folder: Path, path: Path) -> dict[str, Any]:
 
 def _manifest(path: Path) -> Manifest:
     found = read(path)
-    assert found is not None  # `stages` lists none other
+    if found is None:
+        raise Damaged(f"{path / NAME}: missing; `rstar check RUN --repair` has the stage made again")
     return found

@@ -169,12 +169,17 @@ def begun(folder: Path) -> Manifest | None:
     return found if any(path.name not in (NAME, LOCK, PROGRESS) for path in folder.iterdir()) else None
 
 
+def holds(folder: Path) -> bool:
+    """Whether a stage has a manifest, or files of its own without one."""
+    return folder.is_dir() and any(path.name not in (LOCK, PROGRESS) for path in folder.iterdir())
+
+
 def check(folder: Path) -> tuple[list[str], list[str]]:
     """(what is wrong with a stage, a line each; the damaged files below its folder): files missing or changed, and a
     fingerprint that is not its own, which is the manifest's damage. Raises Damaged when that cannot be read."""
     manifest = read(folder)
     if manifest is None:
-        return [f"{folder}: no {NAME}"], []
+        return [f"{folder / NAME}: missing"], [NAME]
     wrong, damaged = [], []
     own = fingerprint({"stage": manifest.stage, "recipe": manifest.recipe, "inputs": manifest.inputs})
     if own != manifest.fingerprint:
@@ -184,10 +189,16 @@ def check(folder: Path) -> tuple[list[str], list[str]]:
         path = folder / part.path
         if not path.exists():
             wrong.append(f"{path}: missing")
-        elif file_sha256(path) != part.sha256:
-            wrong.append(f"{path}: changed since it was sealed")
         else:
-            continue
+            try:
+                if file_sha256(path) == part.sha256:
+                    continue
+                wrong.append(f"{path}: changed since it was sealed")
+            except IsADirectoryError:
+                wrong.append(f"{path}: a folder is in its place")
+            except OSError as error:
+                wrong.append(f"{path}: cannot be read ({error.strerror})")
+                continue  # nobody knows whether it is damaged
         damaged.append(part.path)
     return wrong, damaged
 
@@ -195,7 +206,7 @@ def check(folder: Path) -> tuple[list[str], list[str]]:
 def missing(folder: Path, manifest: Manifest) -> Path | None:
     """The first file that a complete stage has lost, or None. Hashes are not looked at: that takes `check`."""
     paths = (folder / part.path for part in manifest.parts)
-    return next((path for path in paths if not path.exists()), None)
+    return next((path for path in paths if not path.is_file()), None)
 
 
 def reopen(folder: Path) -> None:

@@ -17,7 +17,7 @@ import orjson
 
 from rstar.core.tree import Tree
 from rstar.errors import Damaged
-from rstar.store.manifest import write_atomic
+from rstar.store.manifest import remove, write_atomic
 
 PART_SIZE = 1000
 BUFFER = 1 << 18
@@ -178,7 +178,10 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def broken_lines(path: Path) -> list[int]:
-    """The numbers, from 1, of the lines of an open part that are no trees; a torn last one is just owed."""
+    """The numbers, from 1, of the lines of an open part that are no trees; a torn last one is just owed. A folder in
+    its place has one such line."""
+    if path.is_dir():
+        return [1]
     found = []
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -189,6 +192,9 @@ def broken_lines(path: Path) -> list[int]:
 
 def drop_broken_lines(path: Path) -> None:
     """Write an open part again without them."""
+    if path.is_dir():
+        remove(path)
+        return
     kept = [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n") and _is_tree(line)]
     write_atomic(path, b"".join(kept))
 

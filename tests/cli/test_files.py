@@ -93,15 +93,26 @@ def test_a_step_that_takes_too_long_is_a_status_and_no_error(tmp_path, file):
 
 
 def test_a_summary_counts_how_the_last_steps_ended(tmp_path, file):
-    done = rstar("exec", file(*STEPS[:4]), folder=tmp_path)
+    done = rstar("exec", file(*STEPS[:4] * 6), folder=tmp_path)
     assert done.returncode == 0
     cells = [line.split("│") for line in done.stdout.splitlines() if "│" in line]
     assert {row[1].strip(): row[2].strip() for row in cells} == {
-        "ok": "1",
-        "exception": "1",
-        "syntax": "1",
-        "no steps": "1",
+        "ok": "6",
+        "exception": "6",
+        "syntax": "6",
+        "no steps": "6",
     }
+
+
+def test_a_few_rows_are_shown_with_what_they_printed_and_nothing_is_markup(tmp_path, file):
+    rows = [{"id": "[/red]", "steps": ["1", "print('[/x] [b]')"]}, {"id": "b", "steps": ["1 / 0", "2"]}]
+    done = rstar("exec", file(*rows), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
+    assert cells == [
+        ["[/red]", "ok", "2", "[/x] [b]"],
+        ["b", "exception", "1", "ZeroDivisionError: division by zero (line 1)"],
+    ]
 
 
 def test_code_may_be_any_text(tmp_path, file):

@@ -67,8 +67,10 @@ def test_a_stage_that_cannot_begin_is_refused_at_once(tmp_path):
         ("empty", "out", "policy: empty is no checkpoint folder"),
         ("none", "file", "--out: file is a file"),
         ("none", "file/out", "--out: "),
+        ("none examples=none.jsonl", "out", "none.jsonl"),
+        ("none check.agree=11", "out", "11 of 10 solutions can never agree"),
     ):
-        done = rstar("augment", "problems=problems.jsonl", f"policy={policy}", "--out", out, folder=tmp_path)
+        done = rstar("augment", "problems=problems.jsonl", *f"policy={policy}".split(), "--out", out, folder=tmp_path)
         assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -81,9 +83,9 @@ def test_a_question_is_kept_if_three_of_ten_solutions_agree(undisturbed):
 
 
 def test_where_too_few_agree_nothing_is_kept(tmp_path):
-    found = augmenting.run(tmp_path, methods=("new", "rephrase"), check={"solutions": 3, "agree": 4})
+    found = augmenting.run(tmp_path, methods=("new", "rephrase"), check={"solutions": 6, "agree": 6})
     assert found.metrics["kept"] == 0
-    assert all(reason.endswith("of 3 agree") for its in found.metrics["methods"].values() for reason in its["reasons"])
+    assert all(reason.endswith("of 6 agree") for its in found.metrics["methods"].values() for reason in its["reasons"])
     assert rows(tmp_path / "out" / "problems.jsonl") == []
 
 

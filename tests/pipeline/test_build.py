@@ -99,11 +99,34 @@ def test_a_wrong_row_leaves_nothing_behind(tmp_path):
 
 def test_the_training_file_never_takes_the_place_of_what_it_is_read_from(tmp_path):
     cfg = config(tmp_path, [{"problem": "What is 1 + 1?", "answer": "2"}], [LONG])
+    (tmp_path / "held.jsonl").rename(tmp_path / "a.hits.jsonl")
+    (tmp_path / "rows.jsonl").rename(tmp_path / "b.report.json")
+    source = {"files": [str(tmp_path / "b.report.json")], "id": "id", "answer": "answer"}
+    cfg = BuildConfig(sources={"s": source}, benchmarks=(str(tmp_path / "a.hits.jsonl"),))
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    for name in ("rows.jsonl", "held.jsonl"):
+    for out, name in (("a.jsonl", "a.hits.jsonl"), ("a.hits.jsonl", "a.hits.jsonl"), ("b.jsonl", "b.report.json")):
         with pytest.raises(InputError, match=rf"--out: .*{name} is read as a source or a benchmark"):
-            build(cfg, tmp_path / name)
+            build(cfg, tmp_path / out)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("what", ["jsonl", "hits.jsonl", "dropped.jsonl", "report.json"])
+def test_a_folder_where_a_file_is_to_be_is_named_before_anything_is_written(tmp_path, what):
+    cfg = config(tmp_path, [{"problem": "What is 1 + 1?", "answer": "2"}], [LONG])
+    (tmp_path / f"out.{what}").mkdir()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match=r"--out: .*out"):
+        build(cfg, tmp_path / "out.jsonl")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_long_whole_numbers_keep_their_digits(tmp_path):
+    number = 123456789012345678901234
+    build(config(tmp_path, [{"problem": "What is it?", "id": number, "answer": number}], [LONG]), tmp_path / "o.jsonl")
+    (row,) = lines(tmp_path / "o.jsonl")
+    assert (row["id"], row["answer"]) == (f"s/{number}", str(number))
+    (tmp_path / "p.jsonl").write_text(f'{{"id": 1, "problem": "P", "answer": {number}}}\n')
+    assert read_problems(tmp_path / "p.jsonl")[0].answer == str(number)
 
 
 def test_the_same_sources_give_the_same_bytes(tmp_path):

@@ -1,6 +1,7 @@
 """A round's data leaves the run, and a policy is trained from what left it alone."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -45,6 +46,9 @@ def test_a_policy_and_a_ppm_are_trained_from_the_public_files_alone(exported, tm
         assert json.loads(done.stdout)["kind"] == kind
         assert (tmp_path / name / "checkpoint" / "model.safetensors").exists()
     assert rstar(*words).returncode == 0  # a finished training is reused
+    (tmp_path / "ppm" / "checkpoint" / "model.safetensors").unlink()
+    done = rstar(*words)
+    assert (done.returncode, "model.safetensors: missing; remove" in done.stderr) == (4, True)
 
 
 def test_nothing_is_overwritten_and_what_is_missing_is_named(exported, tmp_path):
@@ -83,11 +87,19 @@ def test_a_report_that_no_build_wrote_is_named(tmp_path, report):
 def test_a_training_that_cannot_begin_leaves_nothing(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"query": "Q", "response": "R"}\n{"query": "Q"}\n')
     (tmp_path / "good.jsonl").write_text('{"query": "Q", "response": "R"}\n')
+    pair = '{"prompt": "P", "pos": "a", "neg": "%s", "pos_count": %s}\n'
+    (tmp_path / "equal.jsonl").write_text(pair % ("a", 1))
+    (tmp_path / "huge.jsonl").write_text(pair % ("b", 3_000_000_000))
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "rows.parquet").write_text("mine")
     before = sorted(tmp_path.rglob("*"))
     for words, message in (
         (("rows.jsonl", "--out", "t"), "rows.jsonl, line 2, field 'response'"),
+        (("huge.jsonl", "--out", "t"), "huge.jsonl, line 1, field 'pos_count'"),
+        (("equal.jsonl", "--out", "t"), "equal.jsonl: there is no row whose `pos` and `neg` differ"),
+        (("good.jsonl", "--out", "mine"), "--out: mine holds other things"),
         (("good.jsonl", "--out", "file"), "--out: file is a file"),
         (("good.jsonl", "--out", "file/t"), "--out: "),
         (("good.jsonl", "--out", "t", "--start", "empty"), "--start: empty is no checkpoint folder"),
@@ -97,6 +109,42 @@ def test_a_training_that_cannot_begin_leaves_nothing(tmp_path):
         done = rstar("train", *words, folder=tmp_path)
         assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_exports_at_once_are_one_and_nothing_of_others_is_touched(tmp_path):
+    run = tiny.evolved() / "runs" / "tiny"
+    (tmp_path / ".out.tmp").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
+    words = tiny.command("export", str(run), "--out", "out")
+    running = [subprocess.Popen(words, cwd=tmp_path, stdout=-3, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    said = [(one.communicate()[1], one.returncode) for one in running]
+    assert sorted(code for _, code in said) == [0, 2, 2], said
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.tmp", "link", "out"]
+    assert (tmp_path / "out" / "README.md").is_file()
+    assert rstar("export", run, "--out", tmp_path / "link").returncode == 2
+
+
+RUINED = ["", "{", '{"config": []}', '{"config": {}}', '{"config": {"rounds": 3}}', '{"config": {"rounds": [{}]}}']
+
+
+@pytest.mark.parametrize("words", [["status"], ["check"], ["report"], ["export", "--out", "x"], ["evolve"]])
+def test_a_run_whose_config_is_ruined_is_damaged(copy, words):
+    run = copy / "runs" / "tiny"
+    for text in RUINED:
+        (run / "run.json").write_text(text)
+        done = rstar(words[0], run, *words[1:], folder=copy)
+        assert (done.returncode, "run.json: not the config of a run" in done.stderr) == (4, True), (text, done.stderr)
+    assert not (copy / "x").exists()
+
+
+def test_what_is_shown_of_a_damaged_run_is_nothing(copy):
+    run = copy / "runs" / "tiny"
+    (run / "round-1/eval/search/answers.jsonl").write_text("{")
+    (run / "round-1/select/trust.json").write_text("[")
+    (run / "round-2/search/trees/pass-0-00000.jsonl.gz").unlink()
+    for words in (["report"], ["data", "trust", "--round", "1"], ["show", "--round", "2"]):
+        done = rstar(*words[:-2] or words, run, *(words[-2:] if len(words) > 2 else []))
+        assert (done.returncode, "--repair" in done.stderr) == (4, True), (words, done.stderr)
 
 
 def test_the_trust_report_is_shown(exported):

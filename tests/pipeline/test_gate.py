@@ -5,11 +5,11 @@ import json
 import orjson
 import pytest
 
-from rstar.errors import StageFailed
+from rstar.errors import RecipeDrift, StageFailed
 from rstar.pipeline import inspect
 from rstar.pipeline.gate import gate_stage, let_pass, promoted, regression
 from rstar.pipeline.prepare import paths_of, required
-from rstar.pipeline.round import search, select
+from rstar.pipeline.round import evolve, search, select
 from rstar.pipeline.train import policy_stage
 from rstar.store.manifest import check, read
 from tests.pipeline import tiny
@@ -80,3 +80,10 @@ def test_a_tie_is_no_regression(copy):
     before = (copy / "runs" / "tiny" / "round-1" / "eval" / "policy" / "answers.jsonl").read_bytes()
     (copy / "runs" / "tiny" / "round-2" / "eval" / "policy" / "answers.jsonl").write_bytes(before)
     assert "policy" not in gate_stage(cfg, 2).metrics["regressed"]
+
+
+def test_another_p_is_refused_once_a_round_was_judged_by_it(copy):
+    before = (copy / "runs" / "tiny" / "run.json").read_bytes()
+    with pytest.raises(RecipeDrift, match=r"gate\.p: 0\.05 -> 0\.01"):
+        evolve(tiny.config(copy, "gate.p=0.01"))
+    assert (copy / "runs" / "tiny" / "run.json").read_bytes() == before

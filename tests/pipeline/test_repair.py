@@ -46,6 +46,13 @@ DAMAGES: dict[str, tuple[str, str, Callable[[Path], object]]] = {
         "manifest.json",
         lambda path: (path.unlink(), path.mkdir(), (path / "x").touch()),
     ),
+    "a folder in a file's place": (
+        "round-1/select",
+        "sft.parquet",
+        lambda path: (path.unlink(), path.mkdir(), (path / "x").touch()),
+    ),
+    "a manifest that is gone": ("round-1/eval/report", "manifest.json", Path.unlink),
+    "the manifest of what all is built on": ("base", "manifest.json", Path.unlink),
     "a recipe that was changed": (
         "round-1/eval/policy",
         "manifest.json",
@@ -64,6 +71,7 @@ def test_a_damaged_stage_is_opened_and_made_again_as_it_was(copy, name):
     assert inspect.check(run)[2] != []
     assert repair(run) == [stage]
     assert repair(run) == []
+    assert inspect.check(run)[2] == []
     evolve(tiny.config(copy))
     assert inspect.check(run) == (len(tiny.STAGES), [], [])
     assert {part: part.read_bytes() for part in run.rglob("*.jsonl.gz")} == sound

@@ -152,7 +152,7 @@ def test_check_says_what_is_missing_changed_or_not_its_own(tmp_path):
 
 
 def test_check_of_a_folder_without_a_manifest_says_so(tmp_path):
-    assert check(tmp_path) == ([f"{tmp_path}: no {NAME}"], [])
+    assert check(tmp_path) == ([f"{tmp_path / NAME}: missing"], [NAME])
 
 
 def test_write_atomic_replaces_the_whole_file(tmp_path):
