@@ -16,7 +16,7 @@ from rstar.data.tasks import problem_of, problem_row
 from rstar.errors import Damaged, InputError
 from rstar.store.fingerprint import file_sha256, fingerprint
 from rstar.store.layout import CHECKPOINT, RunPaths
-from rstar.store.manifest import LOCK, Manifest, check, missing, read, stage, write_atomic
+from rstar.store.manifest import Manifest, check, holds, missing, read, stage, write_atomic
 
 
 def paths_of(cfg: RunConfig) -> RunPaths:
@@ -123,7 +123,7 @@ def stage_of_its_own(out: Path) -> bool:
     there = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not there.is_dir():
         raise InputError(f"--out: {there} is a file; a folder is written")
-    if out.is_dir() and read(out) is None and any(path.name != LOCK for path in out.iterdir()):
+    if out.is_dir() and read(out) is None and holds(out):
         raise InputError(f"--out: {out} holds other things; give a new folder, or an empty one")
     if not finished(out):
         return False

@@ -166,12 +166,14 @@ def begun(folder: Path) -> Manifest | None:
     found = read(folder)
     if found is None or found.status == "complete":
         return found
-    return found if any(path.name not in (NAME, LOCK, PROGRESS) for path in folder.iterdir()) else None
+    own = (path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return found if any(name != NAME for name in own) else None
 
 
 def holds(folder: Path) -> bool:
-    """Whether a stage has a manifest, or files of its own without one."""
-    return folder.is_dir() and any(path.name not in (LOCK, PROGRESS) for path in folder.iterdir())
+    """Whether a stage has a manifest, or files of its own without one. Hidden ones are the lock, how far it is, and
+    what a killed process had half written."""
+    return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def check(folder: Path) -> tuple[list[str], list[str]]:
