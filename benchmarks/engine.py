@@ -204,7 +204,7 @@ async def served(cfg: RunConfig, role: str, seqs: int) -> AsyncIterator[Pool]:
             "HF_HUB_OFFLINE": 1,
         },
     )
-    how = VllmConfig(launch=launch, concurrency=4096, health_s=30.0)
+    how = VllmConfig(launch=launch, concurrency=4096, health_s=300.0, patience_s=3600.0)  # a flat batch is a flood
     async with (
         launched(launch, model, "float32", role == "ppm", cfg.runtime.runs / "logs") as endpoints,
         Pool(model, endpoints, how).open(all_up=True) as pool,
