@@ -37,8 +37,9 @@ def stored_config(folder: Path) -> dict[str, Any]:
     it was started with cannot be read."""
     stored = raw_config(folder)
     path = RunPaths(folder).run
+    recipe = {name: its for name, its in stored.items() if name != "runtime"}  # where it ran is for whoever runs it
     try:
-        validate(RunConfig, stored, str(path))
+        validate(RunConfig, recipe, str(path))
     except ConfigError as error:
         raise Damaged(f"{path}: not the config of a run ({error})") from error
     return stored
@@ -86,6 +87,10 @@ def check(folder: Path) -> tuple[int, list[str], list[str]]:
     wrong: list[str] = []
     unfinished: list[str] = []
     found = stages(folder)
+    try:
+        validate(RunConfig, stored_config(folder), str(RunPaths(folder).run))
+    except ConfigError as error:
+        wrong.append(str(error))
     known = set(_fingerprints(found))
     # A stage that has lost its manifest is owed again: until it is made, nobody knows what it was.
     judged = all(_readable(path) for path in _possible(folder) if path.is_dir())
@@ -139,8 +144,7 @@ def summaries(folder: Path) -> list[dict[str, Any]]:
     rounds: list[dict[str, Any]] = []
     while True:
         one = RunPaths(folder).round(len(rounds) + 1)
-        found = manifest.read(one.report)
-        if found is None or found.status != "complete":
+        if not finished(one.report):
             break
         rounds.append(summary_of(one))
     if not rounds:

@@ -26,12 +26,11 @@ from rstar.errors import ConfigError, InputError, StageFailed
 from rstar.evaluate.answer import choose
 from rstar.pipeline.engines import served
 from rstar.pipeline.evaluate import equality_of, evaluation, first_of_each_level, loaded
-from rstar.pipeline.prepare import identity, paths_of, problems, required
+from rstar.pipeline.prepare import finished, identity, paths_of, problems, required
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.roles import lanes_of
 from rstar.pipeline.search import Pass, grammar_of, world
 from rstar.pipeline.watch import Listener, watched
-from rstar.store import manifest
 from rstar.store.fingerprint import fingerprint
 from rstar.store.layout import ANSWERS, CHECKPOINT, RoundPaths
 from rstar.store.manifest import Manifest
@@ -181,10 +180,10 @@ def models_of(cfg: RunConfig, number: int | None) -> tuple[int, dict[str, Path]]
     wanted = [number] if number is not None else range(len(cfg.rounds), 0, -1)
     for which in wanted:
         one: RoundPaths = paths.round(which)
-        if _finished(one.policy):
+        if finished(one.policy):
             values = {path.name: path for path in sorted((one.folder / "values").glob("*"))}
             found = {"ppm": one.ppm, **values}
-            stages = {"policy": one.policy} | {role: path for role, path in found.items() if _finished(path)}
+            stages = {"policy": one.policy} | {role: path for role, path in found.items() if finished(path)}
             for stage in stages.values():
                 required(stage)
             return which, stages
@@ -218,11 +217,6 @@ def serving(cfg: RunConfig, number: int | None, port: int) -> dict[str, dict[str
             "endpoint": f"http://{socket.gethostname()}:{port + place}",
         }
     return told
-
-
-def _finished(folder: Path) -> bool:
-    found = manifest.read(folder)
-    return found is not None and found.status == "complete"
 
 
 def search_of(cfg: RunConfig, search: str, settings: Sequence[str], models: dict[str, Path]) -> AnySearch:

@@ -143,6 +143,7 @@ def gather(folder: Path, problems: int, room: int, progress: Progress = silent) 
     recipe = {name: its for name, its in settings.items() if name != "runtime"}  # where it ran is nobody's concern here
     cfg = validate(RunConfig, recipe, str(RunPaths(folder).run))
     summaries = inspect.summaries(folder)
+    sound(RunPaths(folder).problems)
     left = sum(1 + (summary["search"] is not None) for summary in summaries)
     rounds: list[Round] = []
     forests: list[Forest] = []
@@ -177,7 +178,7 @@ def _round(
             progress(f"trees of {stage.relative_to(folder)}", done, total)
         return looked
 
-    for stage in (problems, paths.search, *([paths.eval_search] if summary["search"] is not None else [])):
+    for stage in (paths.search, *([paths.eval_search] if summary["search"] is not None else [])):
         sound(stage)
     how = cfg.rounds[number - 1].select
     asked = problems / ("bootstrap.jsonl" if number == 1 else "train.jsonl")

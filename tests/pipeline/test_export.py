@@ -137,6 +137,16 @@ def test_a_run_whose_config_is_ruined_is_damaged(copy, words):
     assert not (copy / "x").exists()
 
 
+def test_a_run_of_another_place_is_read_and_its_config_is_a_fault(copy):
+    run = copy / "runs" / "tiny"
+    stored = json.loads((run / "run.json").read_text())
+    stored["config"]["runtime"]["tracking"] = "off"
+    (run / "run.json").write_text(json.dumps(stored))
+    assert rstar("report", run).returncode == 0
+    done = rstar("check", run)
+    assert (done.returncode, "runtime.tracking" in done.stderr) == (4, True), done.stderr
+
+
 def test_what_is_shown_of_a_damaged_run_is_nothing(copy):
     run = copy / "runs" / "tiny"
     (run / "round-1/eval/search/answers.jsonl").write_text("{")
