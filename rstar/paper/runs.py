@@ -18,7 +18,7 @@ from rstar.errors import InputError
 from rstar.evaluate.seeds import Measure
 from rstar.pipeline import inspect, round
 from rstar.pipeline.evaluate import evaluation, first_of_each_level, greedy_stage
-from rstar.pipeline.prepare import finished, identity, paths_of, problems
+from rstar.pipeline.prepare import identity, paths_of, problems
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.use import said
 from rstar.store import manifest
@@ -96,7 +96,8 @@ def _stored(paper: PaperConfig, cfg: RunConfig) -> RunConfig:
     folder = paths_of(cfg).folder
     stored = inspect.config([str(folder)])
     for number in range(1, len(shortened(paper, stored).rounds) + 1):
-        if not finished(paths_of(stored).round(number).report):
+        found = manifest.read(paths_of(stored).round(number).report)
+        if found is None or found.status != "complete":
             raise InputError(
                 f"{folder}: the run lacks round {number} (see `rstar status {folder}`); evolve=true makes what is"
                 " missing"
