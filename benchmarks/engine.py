@@ -1,12 +1,12 @@
 """Is the engine the only limit? Searches on vLLM servers against a flat batch of the same work, and against lock-step.
 
     make setup-vllm
-    python benchmarks/engine.py [--problems 128] [--live 64] [--rollouts 8] [--repeats 1] [--models FOLDER]
+    python benchmarks/engine.py [--problems 64] [--live 64] [--rollouts 16] [--repeats 1] [--models FOLDER]
 
-A policy and a PPM are trained from scratch on made solutions of 3 to 7 steps, each of about 80 tokens as those of a 7B
-model (a minute or two; `--models` keeps them). They are small, so that a step of a server costs much the same however
-many sequences it writes, as on a GPU. The policy server has a core of its own; all else shares the others. The arms
-run in turn, each from empty prefix caches:
+A policy and a PPM are trained from scratch on made solutions of 3 to 7 steps of 20 to 200 tokens, 80 on average (a
+minute or two; `--models` keeps them). A CPU pays for each sequence of a batch, so that the half-empty batches of
+lock-step cost it less than they cost a GPU. The policy server has a core of its own; all else shares the others. The
+arms run in turn, each from empty prefix caches:
 
   async         MCTS over the problems, LIVE of them under way, by the driver
   flat          every Generate call that those searches made (prompt, seed, samples), all of them at once
@@ -69,18 +69,18 @@ name: engine
 problems: {kind: files, train: train.jsonl, test: test.jsonl}
 bootstrap: {kind: demonstrations, demonstrations: worked.jsonl, noise: 0.2}
 grammar: {answer: printed}
-model: {kind: tiny, hidden: 64, layers: 2, heads: 2, ffn: 192, context: 1024, dtype: float32,
+model: {kind: tiny, hidden: 64, layers: 2, heads: 2, ffn: 192, context: 2048, dtype: float32,
   tokenizer: {numbers: whole}}
-search: {rollouts: 2, candidates: 3, max_depth: 8, max_tokens: 160}
+search: {rollouts: 2, candidates: 3, max_depth: 8, max_tokens: 320}
 policy: {batch: 8, micro_batch: 8, steps: 120, optimizer: muon, lr: 6.0e-3, schedule: cosine, warmup: 10,
-  max_length: 1024}
-ppm: {batch: 8, micro_batch: 8, steps: 10, optimizer: muon, lr: 1.0e-3, max_length: 1024}
-evaluate: {search: null, max_depth: 8, max_tokens: 160}
+  max_length: 2048}
+ppm: {batch: 8, micro_batch: 8, steps: 10, optimizer: muon, lr: 1.0e-3, max_length: 2048}
+evaluate: {search: null, max_depth: 8, max_tokens: 320}
 sandbox: {preload: []}
 engine: {threads: 2}
 rounds: [{}]
 """
-SEARCH = MctsConfig(candidates=8, max_depth=8, max_tokens=160, temperature=0.7)
+SEARCH = MctsConfig(candidates=8, max_depth=8, max_tokens=320, temperature=0.7)
 GUIDED = {"annotation": "ppm", "rollouts": 2}
 POLICY_CORE = 0
 BARS = {"async_over_flat": 0.9, "async_over_lock_step": 1.5, "policy_encoded": 1.3, "ppm_encoded": 1.3}
@@ -88,39 +88,35 @@ BARS = {"async_over_flat": 0.9, "async_over_lock_step": 1.5, "policy_encoded": 1
 NAMES = ("Kim", "Tom", "Ada", "Lee", "Mia", "Ben", "Zoe", "Max")
 THINGS = ("apples", "stamps", "coins", "shells", "books", "pens", "cards", "beads")
 PLACES = ("at the market", "in the garden", "on the way home", "after school", "by the river", "from a neighbour")
-WHY = (
-    "so we take the number that we had before this step and change it by as much as the problem says,",
-    "which means that the amount from the last line is right and only this one event has to be added to it,",
-    "and since nothing else happens in this sentence the new amount follows from the old one in one small step,",
+REASONS = (
+    "we take the number that we had before this step and change it by as much as the problem says,",
+    "the amount from the last line is right and only this one event has to be added to it,",
+    "nothing else happens in this sentence, so that the new amount follows from the old one in one small step,",
+    "we keep the result in the same variable, because all later steps start from it, and do not print anything yet,",
+    "and it is written down in the same way as before so that the next step can go on without looking back again,",
 )
-CHECK = (
-    "we keep the result in the same variable, because all later steps start from it, and do not print anything yet",
-    "and we write it down in the same variable so that the next step can go on from there without looking back again",
-)
+
+
+def reasons(rng: random.Random) -> str:
+    """None to eight clauses of some 20 tokens, about three on average: steps of a model vary as much."""
+    return " ".join(rng.choice(REASONS) for _ in range(min(8, int(rng.expovariate(0.3)))))
 
 
 def story(rng: random.Random) -> tuple[str, list[str], int]:
-    """A problem, its steps of about 80 tokens each, its answer."""
+    """A problem, its steps of some 20 to 200 tokens each, its answer."""
     name, thing = rng.choice(NAMES), rng.choice(THINGS)
     x = rng.randint(20, 90)
-    told, steps = [f"{name} has {x} {thing}."], []
-    steps.append(
-        f"# Step 1: the problem tells us that {name} has {x} {thing} at the very beginning, {rng.choice(WHY)}"
-        f" and before anything happens there are {x} of them, {rng.choice(CHECK)}\nx = {x}"
-    )
+    told = [f"{name} has {x} {thing}."]
+    steps = [f"# Step 1: the problem tells us that {name} has {x} {thing} at the beginning, {reasons(rng)}\nx = {x}"]
     for k in range(rng.randint(1, 5)):
         n, place, more = rng.randint(2, 19), rng.choice(PLACES), rng.random() < 0.5
         told.append(f"{name} {'gets' if more else 'loses'} {n} {place}.")
         steps.append(
-            f"# Step {k + 2}: now {name} {'gets' if more else 'loses'} {n} {thing} {place}, {rng.choice(WHY)}"
-            f" and so there are {n} {thing} {'more' if more else 'less'} than before, {rng.choice(CHECK)}"
-            f"\nx = x {'+' if more else '-'} {n}"
+            f"# Step {k + 2}: now {name} {'gets' if more else 'loses'} {n} {thing} {place}, {reasons(rng)}"
+            f" and so there are {n} {thing} {'more' if more else 'less'}\nx = x {'+' if more else '-'} {n}"
         )
         x += n if more else -n
-    steps.append(
-        f"# Last step: nothing else happens, so the amount that we have now is the one that the problem asks for,"
-        f" and we only have to print how many {thing} {name} has in the end\nprint(x)"
-    )
+    steps.append(f"# Last step: how many {thing} {name} has in the end is what is asked for, {reasons(rng)}\nprint(x)")
     return f"{' '.join(told)} How many {thing} has {name} now?", steps, x
 
 
@@ -376,9 +372,9 @@ def distinct(prefixes: list[list[int]]) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", type=int, default=128)
+    parser.add_argument("--problems", type=int, default=64)
     parser.add_argument("--live", type=int, default=64, help="problems under way at once")
-    parser.add_argument("--rollouts", type=int, default=8)
+    parser.add_argument("--rollouts", type=int, default=16)
     parser.add_argument("--seqs", type=int, default=256, help="sequences in one batch of a server")
     parser.add_argument("--repeats", type=int, default=1, help="of the first three arms")
     parser.add_argument("--models", type=Path, help="keep the trained models in this folder, and use those in it")

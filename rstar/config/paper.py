@@ -53,6 +53,8 @@ class SearchesConfig(Config):
 
     rounds: tuple[int, ...] = ()
     """Whose models; those of all rounds from the second on."""
+    ppm: int | None = Field(None, ge=1)
+    """A round whose PPM judges for the policy of each of the rounds as well, as a verifier better than the policy."""
     per_level: int | None = Field(None, ge=1)
     """Held-out problems a level; all."""
     rows: dict[str, dict[str, Any]] = {

@@ -29,22 +29,29 @@ class Searched:
 
 def searches(paper: PaperConfig, runs: list[Run]) -> Table:
     """Every strategy on the same held-out problems, by the models of each of the rounds."""
-    if MCTS not in paper.searches.rows:
+    cfg, told = runs[0].cfg, paper.searches
+    if MCTS not in told.rows:
         raise InputError(f"searches.rows: there is no {MCTS!r}, which the others are compared with")
-    by_round: dict[int, dict[str, Searched]] = {}
-    for number in check_ppms(runs[0].cfg, paper.searches.rounds, "searches.rounds"):
-        folders: dict[str, list[Path]] = {GREEDY: [run.round(number).eval_policy for run in runs]}
-        for name, told in paper.searches.rows.items():
-            folders[name] = [guided(paper, run, number, number, told, paper.searches.per_level) for run in runs]
-        asked = [run.held_out(paper.searches.per_level) for run in runs]
-        by_round[number] = {
-            name: Searched(
-                shares({run.seed: right(path, its) for run, path, its in zip(runs, found, asked, strict=True)}),
-                costs_of(list(zip(found, asked, strict=True))),
-            )
-            for name, found in folders.items()
-        }
-    return searches_table(by_round)
+    rounds = check_ppms(cfg, told.rounds, "searches.rounds")
+    judges = check_ppms(cfg, (told.ppm,), "searches.ppm") if told.ppm else []
+    pairs = dict.fromkeys([*zip(rounds, rounds, strict=True), *((kept, judge) for judge in judges for kept in rounds)])
+    return searches_table({pair: _by_strategy(paper, runs, *pair) for pair in pairs})
+
+
+def _by_strategy(paper: PaperConfig, runs: list[Run], kept: int, judge: int) -> dict[str, Searched]:
+    """Each strategy with the policy of the round `kept` and the value models of the round `judge`."""
+    per_level = paper.searches.per_level
+    folders: dict[str, list[Path]] = {GREEDY: [run.round(kept).eval_policy for run in runs]}
+    for name, told in paper.searches.rows.items():
+        folders[name] = [guided(paper, run, judge, kept, told, per_level) for run in runs]
+    asked = [run.held_out(per_level) for run in runs]
+    return {
+        name: Searched(
+            shares({run.seed: right(path, its) for run, path, its in zip(runs, found, asked, strict=True)}),
+            costs_of(list(zip(found, asked, strict=True))),
+        )
+        for name, found in folders.items()
+    }
 
 
 def costs_of(found: Sequence[tuple[Path, Sequence[Problem]]]) -> dict[str, float]:
@@ -56,17 +63,17 @@ def costs_of(found: Sequence[tuple[Path, Sequence[Problem]]]) -> dict[str, float
     return {column: sum(row[name] for row in rows) / max(len(rows), 1) for column, name in COSTS.items()}
 
 
-def searches_table(by_round: Mapping[int, Mapping[str, Searched]]) -> Table:
-    """The table from what each strategy solved and cost."""
+def searches_table(by_models: Mapping[tuple[int, int], Mapping[str, Searched]]) -> Table:
+    """The table from what each strategy solved and cost with the policy of one round and the PPM of another."""
     grids, findings = [], []
-    for number, found in by_round.items():
+    for (kept, judge), found in by_models.items():
         ours = found[MCTS]
         rows: list[list[Cell]] = []
         for name, one in sorted(found.items(), key=lambda item: item[1].costs["policy tokens"]):
             gain = None if name == MCTS else Difference(difference(one.solved, ours.solved))
             rows.append([name, figure(one.solved), *(f"{one.costs[column]:,.0f}" for column in COSTS), gain])
         header = ["search", "accuracy", *COSTS, f"{MCTS} against it, points"]
-        grids.append(Grid(header, rows, f"Models of round {number}:"))
+        grids.append(Grid(header, rows, f"{_models(kept, judge)}:"))
         others = {name: difference(one.solved, ours.solved) for name, one in found.items() if name != MCTS}
         told = [f"{name} ({points(gain)})" for name, gain in others.items() if gain.apart and (gain.mean or 0) > 0]
         same = [name for name, gain in others.items() if not gain.apart]
@@ -74,7 +81,7 @@ def searches_table(by_round: Mapping[int, Mapping[str, Searched]]) -> Table:
         parts = [f"beats {', '.join(told)}"] if told else []
         parts += [f"is not told apart from {', '.join(same)}"] if same else []
         parts += [f"is beaten by {', '.join(ahead)}"] if ahead else []
-        findings.append(f"Round {number}: {MCTS} {'; '.join(parts)}.")
+        findings.append(f"{_models(kept, judge)}: {MCTS} {'; '.join(parts)}.")
     return Table(
         "searches",
         "Searches at like budgets",
@@ -84,3 +91,7 @@ def searches_table(by_round: Mapping[int, Mapping[str, Searched]]) -> Table:
         grids,
         findings,
     )
+
+
+def _models(kept: int, judge: int) -> str:
+    return f"Models of round {kept}" if kept == judge else f"Policy of round {kept} with the PPM of round {judge}"

@@ -70,7 +70,7 @@ def _check(paper: PaperConfig, names: Sequence[str]) -> None:
         "scaling": {"scaling.round": paper.scaling.round},
         "ablations": {"ablations.round": paper.ablations.round},
         "reward-models": {"reward_models.rounds": max(paper.reward_models.rounds, default=None)},
-        "searches": {"searches.rounds": max(paper.searches.rounds, default=None)},
+        "searches": {"searches.rounds": max(paper.searches.rounds, default=None), "searches.ppm": paper.searches.ppm},
     }
     for name in names:
         for where, number in used.get(name, {}).items():

@@ -155,6 +155,7 @@ def test_another_recipe_is_drift(desk):
         (("ablations", "ablations.round=9"), "ablations.round: there is no round 9; tiny-seed-1 has rounds 1 to 2"),
         (("reward-models", "reward_models.rounds=[3]"), "reward_models.rounds: there is no round 3"),
         (("searches", "searches.rounds=[3]"), "searches.rounds: there is no round 3"),
+        (("searches", "searches.ppm=3"), "searches.ppm: there is no round 3"),
         (("policy", "seeds=[1, 1]"), "seeds"),
         (("policy", "samples=3"), "samples is not a setting"),
         (("policy", "out=/"), "out: / is a folder"),
