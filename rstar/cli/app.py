@@ -216,7 +216,8 @@ def serve(
         screen.json_line(told)
     else:
         for role, its in told.items():
-            print(f"# {role}: engine.{role}={{kind: vllm, endpoints: ['{its['endpoint']}']}}\n{its['command']}")
+            attached = f"{its['setting']}={{kind: vllm, endpoints: ['{its['endpoint']}']}}"
+            print(f"# {role}: {attached}\n{its['command']}")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,6 +15,15 @@ class InProcessConfig(Config):
     kind: Literal["transformers"] = "transformers"
 
 
+OWN_ARGUMENTS = {
+    **dict.fromkeys(("model", "served-model-name", "host", "port", "runner"), "what rstar says itself"),
+    "dtype": "model.dtype",
+    "tensor-parallel-size": "launch.tensor_parallel",
+    "api-key": "the environment's VLLM_API_KEY, which servers and rstar both read",
+}
+"""Arguments that a server gets from elsewhere: name -> from where."""
+
+
 class LaunchConfig(Config):
     """vLLM servers that are started for a stage and stopped behind it, so that training gets the memory."""
 
@@ -23,8 +33,9 @@ class LaunchConfig(Config):
     """Servers of the same model; a problem stays on one of them."""
     tensor_parallel: int = Field(1, ge=1)
     """GPUs a server spreads the model over."""
-    gpus: tuple[int, ...] = ()
-    """GPUs to use, dealt out to the replicas in this order, `tensor_parallel` each; empty leaves the choice to vLLM."""
+    gpus: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """GPUs to use, dealt out to the replicas in this order, `tensor_parallel` each; empty leaves the choice to vLLM,
+    which takes the same ones for each replica."""
     arguments: dict[str, bool | int | float | str] = {}
     """Further arguments of the server: `{max-num-seqs: 256, enforce-eager: true}`; false gives `--no-…`."""
     environment: dict[str, int | str] = {}
@@ -32,9 +43,19 @@ class LaunchConfig(Config):
     start_s: float = Field(900.0, gt=0)
     """Seconds a server may take until it is healthy."""
 
+    @field_validator("arguments")
+    @classmethod
+    def _are_further_ones(cls, arguments: dict[str, bool | int | float | str]) -> dict[str, bool | int | float | str]:
+        for name in arguments:
+            if name.replace("_", "-") in OWN_ARGUMENTS:
+                raise ValueError(f"`{name}` is {OWN_ARGUMENTS[name.replace('_', '-')]}")
+        return arguments
+
     @model_validator(mode="after")
     def _has_gpus_for_all(self) -> "LaunchConfig":
         wanted = self.replicas * self.tensor_parallel
+        if len(set(self.gpus)) < len(self.gpus):
+            raise ValueError("gpus: one stands there twice")
         if self.gpus and len(self.gpus) != wanted:
             raise ValueError(f"gpus: {len(self.gpus)} are named, and replicas x tensor_parallel are {wanted}")
         return self
@@ -65,12 +86,20 @@ class VllmConfig(Config):
     @field_validator("endpoints")
     @classmethod
     def _are_addresses(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
-        for one in endpoints:
-            if not one.startswith(("http://", "https://")):
+        found = tuple(one.rstrip("/") for one in endpoints)
+        for one in found:
+            try:
+                parts = urlsplit(one)
+                good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            except ValueError:  # no number, or too large a one, in the place of the port
+                good = False
+            if not good:
                 raise ValueError(f"{one!r} is not an address (http://HOST:PORT)")
-        if len(set(endpoints)) < len(endpoints):
+            if parts.path.endswith("/v1"):
+                raise ValueError(f"{one!r}: name the server without /v1")
+        if len(set(found)) < len(found):
             raise ValueError("an address stands there twice")
-        return tuple(one.rstrip("/") for one in endpoints)
+        return found
 
     @model_validator(mode="after")
     def _is_attached_or_managed(self) -> "VllmConfig":

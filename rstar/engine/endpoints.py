@@ -157,8 +157,9 @@ class Pool:
         one = await self._endpoint(key, avoided)
         try:
             if self.how.hedge_s is None:
-                return read(await self._post(one, path, content))
-            return read(await self._hedged(one, path, content))
+                return read(await self._answer(one, path, self._send(one, path, content)))
+            one, told = await self._hedged(one, path, content, self.how.hedge_s, avoided)
+            return read(told)
         except Unanswered:
             avoided[:] = [one]
             self.retried += 1
@@ -168,45 +169,54 @@ class Pool:
             self.retried += 1
             raise Unanswered(f"{one.url}{path}: a reply of another form ({type(error).__name__}: {error})") from error
 
-    async def _hedged(self, one: Endpoint, path: str, content: bytes) -> Any:
-        """The first answer of two servers; the second one is asked when the first is late."""
-        first = asyncio.create_task(self._post(one, path, content))
-        tasks = {first}
+    async def _hedged(
+        self, one: Endpoint, path: str, content: bytes, hedge_s: float, avoided: Sequence[Endpoint]
+    ) -> tuple[Endpoint, Any]:
+        """The first answer of two servers, and whose it is; the second one is asked when the first is late."""
+        sent = [self._send(one, path, content)]
+        first = asyncio.create_task(self._answer(one, path, sent[0]))
+        whose = {first: one}
         try:
-            await asyncio.wait(tasks, timeout=self.how.hedge_s)
-            others = [other for other in self.endpoints if other.up and other is not one]
+            await asyncio.wait(whose, timeout=hedge_s)
+            others = [other for other in self.endpoints if other.up and other is not one and other not in avoided]
             if not first.done() and others:
                 other = min(others, key=lambda its: len(its.running))
-                tasks.add(asyncio.create_task(self._post(other, path, content)))
-            while True:
-                done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                sent.append(self._send(other, path, content))
+                whose[asyncio.create_task(self._answer(other, path, sent[1]))] = other
+            pending = set(whose)
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 good = next((task for task in done if task.exception() is None), None)
-                if good is not None or not pending:
-                    return (good or first).result()
-                tasks = pending
+                if good is not None:
+                    return whose[good], good.result()
+            return one, first.result()
         finally:
-            for task in tasks:
+            for task in (*whose, *sent):
                 task.cancel()
 
-    async def _post(self, one: Endpoint, path: str, content: bytes) -> Any:
-        """One request to one server; its JSON. Raises Unanswered or RolloutError."""
-        where = f"{one.url}{path}"
-        task = asyncio.create_task(self._client.post(where, content=content))
+    def _send(self, one: Endpoint, path: str, content: bytes) -> asyncio.Task[httpx.Response]:
+        """Send a request to a server; it counts among those under way from now on."""
+        task = asyncio.create_task(self._client.post(f"{one.url}{path}", content=content))
         one.running.add(task)
         one.asked += 1
+        task.add_done_callback(one.running.discard)
+        return task
+
+    async def _answer(self, one: Endpoint, path: str, sent: asyncio.Task[httpx.Response]) -> Any:
+        """The JSON that a server answers to what was sent. Raises Unanswered or RolloutError."""
+        where = f"{one.url}{path}"
         try:
-            response = await task
+            async with asyncio.timeout(self.how.timeout_s):
+                response = await sent
         except asyncio.CancelledError:
             own = asyncio.current_task()
-            task.cancel()
+            sent.cancel()
             if own is not None and own.cancelling():
                 raise
             raise Unanswered(f"{where}: the server was lost ({one.why})") from None
-        except httpx.TransportError as error:
+        except (httpx.RequestError, TimeoutError) as error:
             self._doubt(one, type(error).__name__)
             raise Unanswered(f"{where}: {type(error).__name__} {error}".rstrip()) from error
-        finally:
-            one.running.discard(task)
         if response.status_code == 200:
             try:
                 return orjson.loads(response.content)
@@ -266,7 +276,8 @@ class Pool:
                         " finished is kept: mend the servers and start again"
                     )
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), None if launched else left)
+                    async with asyncio.timeout(None if launched else left):  # wait_for may swallow a cancellation
+                        await self._changed.wait()
 
     async def _watch(self, one: Endpoint) -> None:
         """Look at a server's health for ever."""
@@ -291,7 +302,8 @@ class Pool:
                 self._changed.notify_all()
             one.look.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(one.look.wait(), self.how.health_s if one.up else _SOON_S)
+                async with asyncio.timeout(self.how.health_s if one.up else _SOON_S):
+                    await one.look.wait()
 
     async def _look(self, one: Endpoint) -> str | None:
         """What is wrong with a server; None when it is well and serves the model."""
@@ -303,9 +315,13 @@ class Pool:
             if one.up:
                 return None
             told = await self._client.get(f"{url}/v1/models", timeout=self.how.health_s)
+            if told.status_code in (401, 403):
+                one.refuse(f"{url}: {told.status_code} {_message(told)}: VLLM_API_KEY has to be the server's key")
+                return one.refused
             models = orjson.loads(told.content)["data"]
             card = next((card for card in models if card["id"] == self.model.name), None)
-        except (httpx.TransportError, orjson.JSONDecodeError, KeyError, TypeError) as error:
+            positions = int(card["max_model_len"]) if card is not None else 0
+        except (httpx.HTTPError, httpx.InvalidURL, KeyError, TypeError, ValueError) as error:
             return f"{type(error).__name__} {error}".rstrip()
         if card is None:
             have = ", ".join(str(card["id"]) for card in models) or "nothing"
@@ -318,10 +334,10 @@ class Pool:
                 f"{url} says that it serves {self.model.name}, but the weights in {card['root']} are not those of"
                 f" {self.model.path}"
             )
-        elif self.positions and card["max_model_len"] < self.positions:
-            one.refuse(f"{url} takes {card['max_model_len']} tokens, the other servers {self.positions}")
+        elif self.positions and positions != self.positions:
+            one.refuse(f"{url} takes {positions} tokens, the other servers {self.positions}")
         else:
-            self.positions = self.positions or int(card["max_model_len"])
+            self.positions = positions
         return one.refused
 
 

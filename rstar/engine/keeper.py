@@ -29,4 +29,5 @@ def main(grace_s: float, command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(min(255, abs(main(float(sys.argv[1]), sys.argv[2:]))))
+    code = main(float(sys.argv[1]), sys.argv[2:])
+    sys.exit(128 - code if code < 0 else code)  # as a shell says it: 137 when it was killed

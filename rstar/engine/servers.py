@@ -50,6 +50,15 @@ def environment(how: LaunchConfig, replica: int) -> dict[str, str]:
     return own | {name: str(value).replace("{replica}", str(replica)) for name, value in how.environment.items()}
 
 
+def check_python(how: LaunchConfig, where: str) -> None:
+    """Raises ConfigError, naming the setting `where` it stands, when the interpreter for servers cannot be run."""
+    if not os.access(Path.cwd() / how.python, os.X_OK):
+        raise ConfigError(
+            f"{where}.launch.python: {how.python} cannot be run; `make setup-vllm` makes an environment with vLLM, or"
+            " name the interpreter of another one"
+        )
+
+
 @asynccontextmanager
 async def launched(
     how: LaunchConfig, model: Served, dtype: str, scores: bool, logs: Path
@@ -59,12 +68,6 @@ async def launched(
     A server that dies is started anew, on another port. One that does not come up at first is refused, with the end of
     its log.
     """
-    python = how.python if how.python.is_absolute() else Path.cwd() / how.python
-    if not os.access(python, os.X_OK):
-        raise ConfigError(
-            f"engine: launch.python: {how.python} cannot be run; `make setup-vllm` makes an environment with vLLM, or"
-            " name the interpreter of another one"
-        )
     logs.mkdir(parents=True, exist_ok=True)
     servers = [_Server(how, model, dtype, scores, replica, logs) for replica in range(how.replicas)]
     tasks = [asyncio.create_task(server.run()) for server in servers]
@@ -86,7 +89,16 @@ class _Server:
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
-        """Start it, and anew when it has ended, until this is cancelled. What does not start at first is refused."""
+        """Start it, and anew when it has ended, until this is cancelled. What does not start at first is refused, and
+        so is what has no log to write to."""
+        try:
+            await self._again_and_again()
+        except OSError as error:
+            self.endpoint.refuse(
+                f"{self.model.name}: a server cannot be started: {self.log}: {error.strerror or error}"
+            )
+
+    async def _again_and_again(self) -> None:
         served, failed = False, 0
         while True:
             why = await self._once()
@@ -142,7 +154,9 @@ class _Server:
             self._process.stdin.close()  # the keeper sees this as our end
 
     def _tail(self) -> str:
-        return self.log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
+        with self.log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL))
+            return log.read().decode(errors="replace").strip()
 
 
 def _free_port() -> int:

@@ -1,7 +1,7 @@
 """Who answers for a model: a lane over it in this process, or over the vLLM servers that serve it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from rstar.engine.driver import Lane
 from rstar.engine.endpoints import Endpoint, Pool, Served
 from rstar.engine.lanes import teacher_lane
 from rstar.engine.ledger import Ledger
-from rstar.engine.servers import launched
+from rstar.engine.servers import check_python, launched
 from rstar.pipeline.prepare import identity
 from rstar.search.calls import Completion, Generate
 from rstar.store.layout import CHECKPOINT
@@ -27,6 +27,19 @@ class Models:
     generators: Mapping[str, Generator]
     values: Mapping[str, Path] = field(default_factory=dict)
     dtype: str = "float32"
+
+
+def check_servers(engine: EngineConfig, roles: Iterable[str]) -> None:
+    """Raises ConfigError where servers are to be started for a role and cannot be, before anything is done."""
+    for role in roles:
+        how = engine.of(role)
+        if isinstance(how, VllmConfig) and how.launch is not None:
+            check_python(how.launch, place_of(role))
+
+
+def place_of(role: str) -> str:
+    """Where the config says who answers for a role."""
+    return f"engine.{role}" if role in ("policy", "ppm") else f"engine.others.{role}"
 
 
 @asynccontextmanager

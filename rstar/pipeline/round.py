@@ -26,7 +26,7 @@ from rstar.data.words import Teacher
 from rstar.errors import ConfigError, Damaged, InputError, RecipeDrift
 from rstar.evaluate.report import table
 from rstar.pipeline.base import base
-from rstar.pipeline.engines import Generator, Models
+from rstar.pipeline.engines import Generator, Models, check_servers
 from rstar.pipeline.evaluate import greedy_stage, guide_of, guided_stage, report_stage, shared_recipe
 from rstar.pipeline.gate import gate_stage, let_pass, promoted
 from rstar.pipeline.inspect import raw_config, summary_of
@@ -75,6 +75,7 @@ def start(cfg: RunConfig, number: int) -> None:
         raise ConfigError(f"round {number}: the config has rounds 1 to {len(cfg.rounds)}")
     for n in range(1, len(cfg.rounds) + 1):
         guide_of(cfg, n)
+    check_servers(cfg.engine, ("policy", "ppm", *cfg.engine.others))
     paths = paths_of(cfg)
     resolved = cfg.model_dump(mode="json")
     changed = list(_drifted(cfg))

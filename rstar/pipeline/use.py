@@ -24,7 +24,7 @@ from rstar.engine.ledger import Ledger
 from rstar.engine.servers import command, environment
 from rstar.errors import ConfigError, InputError, StageFailed
 from rstar.evaluate.answer import choose
-from rstar.pipeline.engines import served
+from rstar.pipeline.engines import check_servers, place_of, served
 from rstar.pipeline.evaluate import equality_of, evaluation, first_of_each_level, loaded
 from rstar.pipeline.prepare import finished, identity, paths_of, problems, required
 from rstar.pipeline.progress import Progress
@@ -102,6 +102,7 @@ def evaluate(
 def prepared(cfg: RunConfig, number: int, how: AnySearch, models: dict[str, Path], asked: list[Problem]) -> Evaluation:
     """An evaluation of one strategy. Raises InputError when the round lacks a model that the strategy asks."""
     needed = needed_of(cfg, number, how, models)
+    check_servers(cfg.engine, needed)
     source = said(asked)
     others = {role: identity(path) for role, path in needed.items() if role in cfg.evaluate.generators}
     name = fingerprint([number, how.model_dump(mode="json"), source, *others.items()])[:12]
@@ -150,6 +151,7 @@ def solve(
     which, models = models_of(cfg, number)
     how = search_of(cfg, search, settings, models)
     needed = needed_of(cfg, which, how, models)
+    check_servers(cfg.engine, needed)
     tree = asyncio.run(_solve(cfg, how, needed, typed(cfg, text), tell))
     with equality_of(cfg) as equal:
         return Solved(which, choose(tree, how, equal), tree)
@@ -197,11 +199,14 @@ def models_of(cfg: RunConfig, number: int | None) -> tuple[int, dict[str, Path]]
 
 
 def serving(cfg: RunConfig, number: int | None, port: int) -> dict[str, dict[str, str]]:
-    """How to serve a round's models for runs that attach to them, by role: `name`, `path`, `command`, `endpoint`.
+    """How to serve a round's models for runs that attach to them, by role: `name`, `path`, `command`, `endpoint`,
+    `setting`.
 
-    Ports count up from `port`. Raises InputError when the round has no finished policy.
+    Ports count up from `port`. Raises InputError when the round has no finished policy, or there are too few ports.
     """
     _, stages = models_of(cfg, number)
+    if port + len(stages) - 1 > 65535:
+        raise InputError(f"--port {port}: there are {len(stages)} models, and no port after 65535")
     told = {}
     for place, (role, stage) in enumerate(stages.items()):
         how = cfg.engine.of(role)
@@ -215,6 +220,7 @@ def serving(cfg: RunConfig, number: int | None, port: int) -> dict[str, dict[str
             "path": str(model.path),
             "command": shlex.join(["env", *variables, *words]),
             "endpoint": f"http://{socket.gethostname()}:{port + place}",
+            "setting": place_of(role),
         }
     return told
 

@@ -157,6 +157,9 @@ def test_serve_says_how_a_round_s_models_are_served(run):
     shown = rstar("serve", run).stdout
     assert policy["name"] not in shown  # round 2's
     assert shown.count("# p") == 2
+    refused = rstar("serve", run, "--port", "65535")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--port 65535: there are 2 models" in refused.stderr
 
 
 def test_status_of_an_interrupted_run_says_what_is_open(copy):

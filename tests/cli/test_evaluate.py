@@ -176,6 +176,11 @@ WRONG: dict[str, tuple[bytes, list[str], str]] = {
     "no such benchmark": (b"", ["--problems", "gsm9k"], "--problems: 'gsm9k' is neither a file nor a benchmark ("),
     "no such file": (b"", ["--problems", "gone.jsonl"], "gone.jsonl: cannot be read"),
     "no such round": (b"", ["--round", "7"], "runs/tiny: there is no round 7"),
+    "no vLLM": (
+        b"",
+        ["model.dtype=float32", "engine.ppm={kind: vllm, launch: {python: nowhere}}", "--search", "mcts"],
+        "engine.ppm.launch.python: nowhere cannot be run; `make setup-vllm` makes an environment with vLLM",
+    ),
     "another task": (b"", ["--problems", "code.yaml"], "--problems: code.yaml is a benchmark of the task 'code'"),
     "no value model": (
         b"",

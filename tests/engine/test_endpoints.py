@@ -27,6 +27,10 @@ class Small:
     def __init__(self, number: int, name: str = MODEL.name):
         self.number, self.name, self.delay_s, self.status = number, name, 0.0, 200
         self.url = ""
+        self.models: tuple[int, Any] | None = None
+        """What it says of its models, in the place of the truth: status and JSON."""
+        self.drip_s = 0.0
+        """Between two bytes of an answer."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -37,25 +41,35 @@ class Small:
                 status, told = 200, {}
                 if path == "/v1/models":
                     told = {"data": [{"id": self.name, "root": "x", "max_model_len": 64}]}
+                    status, told = self.models or (200, told)
                 elif path != "/health":
                     await asyncio.sleep(self.delay_s)
                     status, told = self.status, {"by": self.number, "error": {"message": "as it was told"}}
                 body = json.dumps(told).encode()
-                writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
-                await writer.drain()
+                writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(body)))
+                for part in [body[i : i + 1] for i in range(len(body))] if self.drip_s and path == "/x" else [body]:
+                    writer.write(part)
+                    await writer.drain()
+                    await asyncio.sleep(self.drip_s)
         except (ConnectionError, asyncio.IncompleteReadError):
             writer.close()
 
 
 @asynccontextmanager
 async def pool(
-    *names: str, patience_s: float = 2.0, attempts: int = 6, hedge_s: float | None = None, timeout_s: float = 5.0
+    *names: str,
+    patience_s: float = 2.0,
+    attempts: int = 6,
+    hedge_s: float | None = None,
+    timeout_s: float = 5.0,
+    models: tuple[int, Any] | None = None,
 ) -> AsyncIterator[tuple[Pool, list[Small], list[Wire]]]:
     """A pool over as many servers as there are names, each behind a wire."""
     async with AsyncExitStack() as stack:
         smalls, wires = [], []
         for number, name in enumerate(names):
             small = Small(number, name)
+            small.models = models
             server = await asyncio.start_server(small.serve, "127.0.0.1", 0)
             stack.callback(server.close)
             wires.append(
@@ -204,6 +218,63 @@ def test_a_late_answer_is_hedged_where_that_is_asked_for():
         async with pool("policy-1", "policy-1", hedge_s=0.1) as (made, smalls, _):
             smalls[0].delay_s = 3.0
             assert await asyncio.gather(*(made.ask("/x", {}, f"p{i}", by) for i in range(4))) == [1] * 4
+
+    run(test)
+
+
+def test_hedged_problems_are_spread_as_others_are_and_a_wrong_answer_is_its_writers():
+    async def test():
+        async with pool("policy-1", "policy-1", hedge_s=5.0) as (made, smalls, _):
+            for small in smalls:
+                small.delay_s = 0.02
+            first = await asyncio.gather(*(made.ask("/x", {}, f"p{i}", by) for i in range(10)))
+            assert Counter(first) == {0: 5, 1: 5}
+        async with pool("policy-1", "policy-1", hedge_s=0.1) as (made, smalls, _):
+            smalls[0].delay_s = 1.0
+
+            def only_of_the_first(told: Any) -> int:
+                if told["by"] == 1:
+                    raise ValueError("no answer at all")
+                return 0
+
+            assert await made.ask("/x", {}, "p", only_of_the_first) == 0  # the second one is avoided, not the first
+
+    run(test)
+
+
+def test_an_answer_that_drips_is_not_waited_for_without_end():
+    async def test():
+        async with pool("policy-1", "policy-1", timeout_s=0.5) as (made, smalls, _):
+            smalls[0].drip_s = 0.2
+            assert await asyncio.gather(*(made.ask("/x", {}, f"p{i}", by) for i in range(4))) == [1] * 4
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ((401, {"error": "Unauthorized"}), "401 .*VLLM_API_KEY"),
+        ((200, {"data": [{"id": "policy-1"}]}), "no server has answered for 1 s .*KeyError 'max_model_len'"),
+        ((200, ["nothing"]), "no server has answered for 1 s .*TypeError"),
+    ],
+)
+def test_what_a_server_says_of_its_models_is_told_when_it_cannot_be_used(models, said):
+    async def test():
+        with pytest.raises(EngineDown, match=said):
+            async with pool("policy-1", patience_s=1.0, models=models):
+                pass
+
+    run(test)
+
+
+def test_a_pool_that_is_closed_right_after_a_failure_ends():
+    async def test():
+        for turns in range(6):
+            async with pool("policy-1") as (made, _, _):
+                made._doubt(made.endpoints[0], "it failed")
+                for _ in range(turns):
+                    await asyncio.sleep(0)
 
     run(test)
 

@@ -58,7 +58,7 @@ def test_they_end_with_the_parent(kept):
 def test_what_a_dead_server_leaves_behind_goes_too(kept):
     running, processes = kept
     os.kill(processes[0].pid, signal.SIGKILL)
-    assert running.wait(10) == signal.SIGKILL
+    assert running.wait(10) == 128 + signal.SIGKILL
     assert gone(processes)
 
 

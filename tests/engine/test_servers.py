@@ -19,6 +19,7 @@ from rstar.config.run import RunConfig
 from rstar.engine.endpoints import Pool, Served
 from rstar.engine.servers import command, environment, launched
 from rstar.errors import ConfigError, EngineDown
+from rstar.pipeline.engines import check_servers
 
 ROOT = Path(__file__).parents[2]
 MODEL = Served("policy-0123", Path("runs/x/checkpoint"))
@@ -60,7 +61,12 @@ def test_gpus_are_dealt_out_to_the_replicas():
         ("{kind: vllm}", "name either `endpoints` that are running, or `launch` to start servers"),
         ("{kind: vllm, endpoints: ['http://a:1'], launch: {}}", "name either"),
         ("{kind: vllm, endpoints: ['gpu-1:8000']}", "'gpu-1:8000' is not an address"),
-        ("{kind: vllm, endpoints: ['http://a:1', 'http://a:1']}", "an address stands there twice"),
+        ("{kind: vllm, endpoints: ['http://a:1', 'http://a:1/']}", "an address stands there twice"),
+        ("{kind: vllm, endpoints: ['http://a:70000']}", "'http://a:70000' is not an address"),
+        ("{kind: vllm, endpoints: ['http://a:1/v1']}", "name the server without /v1"),
+        ("{kind: vllm, launch: {arguments: {port: 1}}}", "`port` is what rstar says itself"),
+        ("{kind: vllm, launch: {arguments: {tensor_parallel_size: 2}}}", "is launch.tensor_parallel"),
+        ("{kind: vllm, launch: {replicas: 2, gpus: [0, 0]}}", "one stands there twice"),
         ("{kind: vllm, launch: {replicas: 2, gpus: [0]}}", "1 are named, and replicas x tensor_parallel are 2"),
         ("{kind: vllm, launch: {}}", "knows no float64; say model.dtype=float32"),
         ("{kind: sglang}", "engine.policy"),
@@ -158,10 +164,20 @@ def test_one_that_is_never_healthy_is_given_up(tmp_path):
         asyncio.run(test())
 
 
-def test_without_an_interpreter_one_line_says_how_to_make_one(tmp_path):
+def test_one_whose_log_cannot_be_written_is_told(python, tmp_path):
     async def test():
-        async with running(tmp_path / "nowhere", tmp_path):
+        async with running(python, tmp_path):
             pass
 
-    with pytest.raises(ConfigError, match="make setup-vllm"):
-        asyncio.run(test())
+    (tmp_path / f"{MODEL.name}-0.log").mkdir()
+    with pytest.raises(EngineDown, match=rf"cannot be started: .*{MODEL.name}-0\.log: Is a directory"):
+        asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_without_an_interpreter_one_line_says_how_to_make_one(tmp_path):
+    missing = VllmConfig(launch=LaunchConfig(python=tmp_path / "nowhere"))
+    check_servers(EngineConfig(policy=missing), ["ppm"])
+    with pytest.raises(ConfigError, match=r"engine\.policy\.launch\.python: .*make setup-vllm"):
+        check_servers(EngineConfig(policy=missing), ["ppm", "policy"])
+    with pytest.raises(ConfigError, match=r"engine\.others\.pqm\.launch\.python"):
+        check_servers(EngineConfig(others={"pqm": missing}), ["pqm"])

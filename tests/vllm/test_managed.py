@@ -17,7 +17,7 @@ from rstar.engine.driver import Driver
 from rstar.engine.endpoints import Pool
 from rstar.engine.served import ServedPolicy, policy_lane
 from rstar.engine.servers import launched
-from rstar.errors import ConfigError, EngineDown
+from rstar.errors import EngineDown
 from rstar.pipeline import inspect
 from rstar.search.calls import Search, generate
 from tests.pipeline import tiny
@@ -43,15 +43,6 @@ def servers_of(process: psutil.Process) -> list[psutil.Process]:
 def gone(processes: list[psutil.Process], within_s: float = 30.0) -> bool:
     _, alive = psutil.wait_procs(processes, timeout=within_s)
     return all(one.status() == psutil.STATUS_ZOMBIE for one in alive if one.is_running())
-
-
-def test_without_an_environment_one_line_says_how_to_make_it(cfg, tmp_path):
-    async def test():
-        async with launched(launch(python="nowhere/python"), served(cfg, "policy"), "float32", False, tmp_path):
-            pass
-
-    with pytest.raises(ConfigError, match="make setup-vllm"):
-        asyncio.run(test())
 
 
 def test_a_server_that_does_not_start_stops_the_stage_and_shows_its_log(cfg, tmp_path):
