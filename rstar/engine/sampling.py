@@ -11,6 +11,7 @@ from rstar.errors import RolloutError
 _LIKELIEST = 64
 """Tokens among which a nucleus is looked for first."""
 
+
 def uniforms(seed: int, n: int, length: int) -> NDArray[np.float64]:
     """Numbers in [0, 1) (n, length): row i is the start of the stream of (seed, i), whatever n and length are."""
     rows = np.empty((n, length))

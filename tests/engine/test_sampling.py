@@ -11,13 +11,13 @@ from rstar.engine.sampling import _nucleus, _sorted_nucleus
 @pytest.mark.parametrize("vocabulary", [3, 64, 65, 700])
 def test_a_nucleus_is_that_of_all_weights_in_order(vocabulary, spread, top_p):
     generator = torch.Generator().manual_seed(7)
-    weight_RV = (torch.randn(60, vocabulary, dtype=torch.float64, generator=generator) * spread).exp()
-    weight_RV[::3] = weight_RV[::3].round(decimals=1).clamp(min=0.1)  # many equals, also at the edge
-    weight_RV[1] = 1.0
-    weight_RV[2, 1:] = 0.0
-    weight_RV[2, 0] = 1.0
-    enough_R = top_p * weight_RV.sum(-1)
-    found_RV = _nucleus(weight_RV, enough_R)
-    assert torch.equal(found_RV, _sorted_nucleus(weight_RV, enough_R))
-    assert (found_RV.sum(-1) >= enough_R * (1 - 1e-12)).all()
-    assert (found_RV > 0).any(-1).all()
+    weight = (torch.randn(60, vocabulary, dtype=torch.float64, generator=generator) * spread).exp()
+    weight[::3] = weight[::3].round(decimals=1).clamp(min=0.1)  # many equals, also at the edge
+    weight[1] = 1.0
+    weight[2, 1:] = 0.0
+    weight[2, 0] = 1.0
+    enough = top_p * weight.sum(-1)
+    found = _nucleus(weight, enough)
+    assert torch.equal(found, _sorted_nucleus(weight, enough))
+    assert (found.sum(-1) >= enough * (1 - 1e-12)).all()
+    assert (found > 0).any(-1).all()
