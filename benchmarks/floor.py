@@ -21,6 +21,7 @@ from rstar.data.countdown import LEVELS, Player, shown
 from rstar.data.sets import make
 from rstar.evaluate.report import markdown, percent
 from rstar.pipeline.inspect import config
+from rstar.pipeline.prepare import turn_of
 from rstar.pipeline.search import Pass, grammar_of
 from rstar.search.calls import Call, Execute, Generate, Reply, Verify, drive
 from rstar.text.prompts import Prompts
@@ -66,7 +67,7 @@ def main() -> int:
         one = Pass(how, Prompts(grammar_of(cfg)))
         solved: Counter[str] = Counter()
         every: Counter[str] = Counter()
-        for problem in make(cfg).train:
+        for problem in turn_of(cfg, asked.round, make(cfg).train):
             tree = drive(one.search(problem, seed), Played(Puzzle.read(problem.answer or ""), Player(1.0)))
             every[problem.level or ""] += 1
             solved[problem.level or ""] += any(node.correct for node in tree.nodes)

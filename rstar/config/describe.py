@@ -20,9 +20,9 @@ HEAD = """\
 # Settings
 
 Files are YAML, merged left to right; `KEY.KEY=VALUE` on the command line comes last, and an unknown key is an error.
-A file may start from others: `include: [words.yaml]`. `search`, `retry`, `explore`, `select`, `policy`, `ppm` and
-`values` stand once for all rounds, and each entry of `rounds` changes what it names. This page is made from the code
-(`make docs`).
+A file may start from others: `include: [words.yaml]`. `search`, `retry`, `search_problems`, `explore`, `select`,
+`policy`, `ppm` and `values` stand once for all rounds, and each entry of `rounds` changes what it names. This page is
+made from the code (`make docs`).
 """
 
 

@@ -131,6 +131,13 @@ class ExploreConfig(Config):
     by: Literal["base", "play", "demonstrations"] = "base"
     """The model that rounds start from, the COUNTDOWN family's random legal play, or steps out of the bootstrap's
     demonstrations with a problem's own numbers in them."""
+    after: int = Field(0, ge=0)
+    """Passes over the problems that go without: with 1, only those of `retry` explore. What the policy solves alone it
+    solves in its own way, and seldom by chance."""
+
+    def recipe(self) -> dict[str, Any]:
+        """As JSON; `after` came later and is left out at its default, so that older stages stay valid."""
+        return self.model_dump(mode="json", exclude=None if self.after else {"after"})
 
 
 class GrammarConfig(Config):
@@ -198,6 +205,9 @@ class RoundConfig(Config):
     search: MctsConfig = MctsConfig()
     retry: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Rollouts of further passes over the problems that are still unsolved."""
+    search_problems: int | None = Field(None, ge=1)
+    """Training problems a level that are searched from round 2 on: each round takes the next ones, and the first again
+    after the last; all of them, unless said."""
     explore: ExploreConfig | None = None
     select: SelectConfig = SelectConfig()
     policy: SftConfig = SftConfig()
@@ -297,13 +307,13 @@ class RuntimeConfig(Config):
     metrics: MetricsConfig = MetricsConfig()
 
 
-SHARED = ("search", "retry", "explore", "select", "policy", "ppm", "values")
+SHARED = ("search", "retry", "search_problems", "explore", "select", "policy", "ppm", "values")
 """Sections that stand once for all rounds, and that a round may change in part."""
 
 
 class RunConfig(Config):
-    """A whole evolution. `search`, `retry`, `explore`, `select`, `policy`, `ppm` and `values` hold for every round; an
-    entry of `rounds` changes what it names."""
+    """A whole evolution. `search`, `retry`, `search_problems`, `explore`, `select`, `policy`, `ppm` and `values` hold
+    for every round; an entry of `rounds` changes what it names."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Names the run and its folder."""
@@ -320,6 +330,7 @@ class RunConfig(Config):
     """Train the model before round 1 on made text; rounds and control then start from that."""
     search: dict[str, Any] = {}
     retry: tuple[int, ...] = ()
+    search_problems: int | None = None
     explore: dict[str, Any] | None = None
     select: dict[str, Any] = {}
     policy: dict[str, Any] = {}
@@ -351,6 +362,8 @@ class RunConfig(Config):
                 raise ValueError(f"rounds.{number}.select.replay: there is no `base` of plays to replay")
             if one.explore and one.explore.by == "play" and not isinstance(self.problems, CountdownProblemsConfig):
                 raise ValueError(f"rounds.{number}.explore.by: `play` knows problems of kind `countdown` only")
+            if one.explore and one.explore.after > len(one.retry):
+                raise ValueError(f"rounds.{number}.explore.after: there is no pass {one.explore.after} in `retry`")
             borrows = one.explore is not None and one.explore.by == "demonstrations"
             if borrows and not isinstance(self.bootstrap, DemonstrationsConfig):
                 raise ValueError(f"rounds.{number}.explore.by: the bootstrap has no `demonstrations` to borrow from")

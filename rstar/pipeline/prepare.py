@@ -1,6 +1,7 @@
 """What a run starts from: its problems, written down."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,30 @@ def base_of(cfg: RunConfig) -> Path:
 def searched(cfg: RunConfig, number: int) -> list[Problem]:
     """The problems that round `number` searches."""
     made, _ = problems(cfg)
-    return [demonstration.problem for demonstration in made.bootstrap] if number == 1 else made.train
+    return [one.problem for one in made.bootstrap] if number == 1 else turn_of(cfg, number, made.train)
+
+
+def turn_of(cfg: RunConfig, number: int, train: list[Problem]) -> list[Problem]:
+    """Those of the training problems that are searched in a round from the second on, in their order."""
+    count = cfg.rounds[number - 1].search_problems
+    if count is None:
+        return train
+    first = sum(one.search_problems or 0 for one in cfg.rounds[1 : number - 1])
+    size = Counter(problem.level for problem in train)
+    seen: Counter[str | None] = Counter()
+    chosen = []
+    for problem in train:
+        if (seen[problem.level] - first) % size[problem.level] < count:
+            chosen.append(problem)
+        seen[problem.level] += 1
+    return chosen
 
 
 def searched_ids(cfg: RunConfig, number: int) -> tuple[Iterator[str], int]:
     """The ids of the problems that round `number` searches, in their order and one at a time, and how many."""
+    if number > 1 and cfg.rounds[number - 1].search_problems is not None:
+        chosen = searched(cfg, number)
+        return (problem.id for problem in chosen), len(chosen)
     folder = paths_of(cfg).problems
     name = "bootstrap" if number == 1 else "train"
     return (row["id"] for _, row in objects(folder / f"{name}.jsonl")), int(required(folder).metrics[name])

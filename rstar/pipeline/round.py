@@ -122,7 +122,8 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
         "round": number,
         "search": how.search.model_dump(mode="json"),
         "retry": list(how.retry),
-        **({} if explore is None else {"explore": explore.model_dump(mode="json")}),
+        **({} if first or how.search_problems is None else {"search_problems": how.search_problems}),
+        **({} if explore is None else {"explore": explore.recipe()}),
         **({"bootstrap": cfg.bootstrap.model_dump(mode="json", include=SEARCHED_BY)} if first else {}),
         **shared_recipe(cfg),
     }
@@ -130,11 +131,14 @@ def search(cfg: RunConfig, number: int, progress: Progress = silent) -> Manifest
         if not it.complete:
             started = time.monotonic()
             models, prompts = _bootstrap(cfg) if first else (_learned(cfg, number, role), Prompts(grammar_of(cfg)))
-            share = 0.0 if explore is None else explore.share
-            passes = [Pass(how.search, prompts, explore=share)]
-            passes += [
-                Pass(how.search.model_copy(update={"rollouts": rollouts}), prompts, attempt=attempt, explore=share)
-                for attempt, rollouts in enumerate(how.retry, start=1)
+            passes = [
+                Pass(
+                    how.search.model_copy(update={"rollouts": rollouts}),
+                    prompts,
+                    attempt=attempt,
+                    explore=0.0 if explore is None or attempt < explore.after else explore.share,
+                )
+                for attempt, rollouts in enumerate((how.search.rollouts, *how.retry))
             ]
             files = search_stage(it, cfg, searched(cfg, number), models, passes, progress, f"round {number} search")
             it.finish(files, coverage(read_trees(it.folder / TREES)), time.monotonic() - started)
@@ -250,7 +254,9 @@ def _drifted(cfg: RunConfig) -> Iterator[str]:
             if found is None:
                 continue
             if "search" in names and number > 1:
-                yield from differences(found.recipe.get("explore"), settings["explore"], f"rounds.{number - 1}.explore")
+                known = {"explore": one.explore and one.explore.recipe(), "search_problems": one.search_problems}
+                for name, new in known.items():
+                    yield from differences(found.recipe.get(name), new, f"rounds.{number - 1}.{name}")
             for name, theirs in names.items():
                 old, new = found.recipe[theirs], settings[name]
                 if isinstance(old, dict) and isinstance(new, dict):

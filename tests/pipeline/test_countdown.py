@@ -17,8 +17,11 @@ from rstar.data import sets
 from rstar.errors import ConfigError, InputError, RecipeDrift
 from rstar.pipeline import base as base_module
 from rstar.pipeline import inspect
+from rstar.pipeline import round as round_module
 from rstar.pipeline.base import base
-from rstar.pipeline.round import evolve, start
+from rstar.pipeline.prepare import turn_of
+from rstar.pipeline.round import evolve, run_round, start
+from rstar.pipeline.search import search_stage
 from rstar.store import manifest
 from rstar.store.trees import read_trees
 from rstar.text.grammar import program
@@ -131,13 +134,44 @@ def test_the_same_command_again_changes_nothing(finished):
         ("base.train.lr=1", "base.train.lr: 0.01 -> 1.0"),
         ("rounds.1.explore.share=0.3", "rounds.1.explore.share: 0.5 -> 0.3"),
         ("rounds.1.explore=null", "rounds.1.explore: "),
+        ("rounds.1.retry=[1] rounds.1.explore.after=1", "rounds.1.explore.after: "),
+        ("rounds.1.search_problems=3", "rounds.1.search_problems: "),
         ("rounds.0.select.replay=4", "rounds.0.select.replay: 5 -> 4"),
     ],
 )
 def test_another_recipe_is_refused(finished, override, said):
     with pytest.raises(RecipeDrift) as caught:
-        start(config(finished, override), 2)
+        start(config(finished, *override.split(" ")), 2)
     assert said in str(caught.value)
+
+
+def test_rounds_take_turns_with_the_problems_and_the_first_pass_may_go_without_exploring(
+    finished, tmp_path, monkeypatch
+):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(run(tmp_path) / "round-2")
+    (run(tmp_path) / "run.json").unlink()
+    cfg = config(tmp_path, "search_problems=4", "rounds=[{}, {retry: [2], explore: {after: 1}}, {}, {}]")
+    train = sets.make(cfg).train
+    turns = [[problem.id for problem in turn_of(cfg, number, train)] for number in (2, 3, 4)]
+    ids = {level: [one.id for one in train if one.level == level] for level in ("L2", "L3")}
+    assert turns[0] == [*ids["L2"][:4], *ids["L3"][:4]]
+    around = [0, 1, 4, 5]  # the last two, and from the first again
+    assert turns[1] == [ids[level][i] for level in ("L2", "L3") for i in around]
+    assert turns[2] == [*ids["L2"][2:], *ids["L3"][2:]]
+    passes = []
+
+    def searched(it, cfg, problems, models, told, *rest):
+        passes.extend(told)
+        return search_stage(it, cfg, problems, models, told, *rest)
+
+    monkeypatch.setattr(round_module, "search_stage", searched)
+    run_round(cfg, 2)
+    assert [(one.attempt, one.cfg.rollouts, one.explore) for one in passes] == [(0, 4, 0.0), (1, 2, 0.5)]
+    trees = list(read_trees(run(tmp_path) / "round-2" / "search" / "trees"))
+    assert [tree.problem.id for tree in trees if tree.attempt == 0] == turns[0]
+    told = json.loads((run(tmp_path) / "round-2" / "search" / "manifest.json").read_text())["recipe"]
+    assert (told["search_problems"], told["explore"]["after"]) == (4, 1)
 
 
 def test_what_only_fits_into_memory_is_no_drift(finished):
@@ -176,6 +210,7 @@ WRONG = [
     ("grammar.observe=false", "grammar.observe: "),
     ("problems.train.L9=1", "problems.train.L9: there is no such level (levels: L2, L3, L4, L5)"),
     ("bootstrap.problems.L1=1", "bootstrap.problems.L1: there is no such level"),
+    ("explore.after=1", "rounds.0.explore.after: there is no pass 1 in `retry`"),
     ("base=null", "rounds.0.select.replay: there is no `base` of plays to replay"),
     ("problems={kind: words} explore.by=play", "rounds.0.explore.by: `play` knows problems of kind `countdown` only"),
 ]
