@@ -47,8 +47,9 @@ class LaunchConfig(Config):
     @classmethod
     def _are_further_ones(cls, arguments: dict[str, bool | int | float | str]) -> dict[str, bool | int | float | str]:
         for name in arguments:
-            if name.replace("_", "-") in OWN_ARGUMENTS:
-                raise ValueError(f"`{name}` is {OWN_ARGUMENTS[name.replace('_', '-')]}")
+            elsewhere = OWN_ARGUMENTS.get(name.replace("_", "-"))
+            if elsewhere is not None:
+                raise ValueError(f"`{name}` is {elsewhere}")
         return arguments
 
     @model_validator(mode="after")
@@ -131,8 +132,12 @@ class EngineConfig(Config):
 
     def of(self, role: str) -> InProcessConfig | VllmConfig:
         """Who answers for a role; in this process where nothing is said."""
-        own = {"policy": self.policy, "ppm": self.ppm}
-        return own.get(role) or self.others.get(role) or InProcessConfig()
+        return self.backends.get(role) or InProcessConfig()
+
+    @property
+    def backends(self) -> dict[str, InProcessConfig | VllmConfig]:
+        """Who answers, for every role that something is said of."""
+        return {"policy": self.policy, "ppm": self.ppm, **self.others}
 
     @field_validator("others")
     @classmethod

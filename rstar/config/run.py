@@ -371,8 +371,7 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _has_numbers_that_servers_know(self) -> "RunConfig":
-        backends = {"policy": self.engine.policy, "ppm": self.engine.ppm, **self.engine.others}
-        for role, how in backends.items():
+        for role, how in self.engine.backends.items():
             if isinstance(how, VllmConfig) and self.model.dtype == "float64":
                 raise ValueError(f"engine: vLLM, which is to serve `{role}`, knows no float64; say model.dtype=float32")
         return self

@@ -75,7 +75,7 @@ def start(cfg: RunConfig, number: int) -> None:
         raise ConfigError(f"round {number}: the config has rounds 1 to {len(cfg.rounds)}")
     for n in range(1, len(cfg.rounds) + 1):
         guide_of(cfg, n)
-    check_servers(cfg.engine, ("policy", "ppm", *cfg.engine.others))
+    check_servers(cfg.engine, cfg.engine.backends)
     paths = paths_of(cfg)
     resolved = cfg.model_dump(mode="json")
     changed = list(_drifted(cfg))
