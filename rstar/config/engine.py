@@ -75,9 +75,10 @@ class VllmConfig(Config):
     timeout_s: float = Field(600.0, gt=0)
     """Seconds a single request may take before it is asked again, elsewhere where there is another server."""
     attempts: int = Field(6, ge=1)
-    """How often a call is asked before its problem fails."""
+    """How often a call is asked before its problem fails; the first two times that it is lost with its server do not
+    count."""
     patience_s: float = Field(300.0, gt=0)
-    """Seconds to wait for a server when none is left, before the stage stops."""
+    """Seconds to wait for a running server when none is left, before the stage stops; launched ones have `start_s`."""
     health_s: float = Field(5.0, gt=0)
     """Seconds between two looks at a server's health; one that does not answer three of them in a row is left alone
     (a launched one is started anew)."""
@@ -96,6 +97,8 @@ class VllmConfig(Config):
                 good = False
             if not good:
                 raise ValueError(f"{one!r} is not an address (http://HOST:PORT)")
+            if "@" in parts.netloc:
+                raise ValueError("an address names a user or a password; keys belong into VLLM_API_KEY")
             if parts.path.endswith("/v1"):
                 raise ValueError(f"{one!r}: name the server without /v1")
         if len(set(found)) < len(found):

@@ -6,22 +6,25 @@ notices nothing. One that serves another model is refused.
 """
 
 import asyncio
+import errno
 import os
+import resource
 import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import orjson
 from prometheus_client.parser import text_string_to_metric_families
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from rstar.config.engine import VllmConfig
-from rstar.errors import EngineDown, RolloutError
+from rstar.errors import ConfigError, EngineDown, RolloutError
 from rstar.store.fingerprint import file_sha256
 
 T = TypeVar("T")
@@ -33,10 +36,19 @@ _SOON_S = 0.5
 _PROBLEMS = 1 << 16
 """Problems whose server is remembered."""
 _BUSY = frozenset({408, 409, 425, 429})
+_WRONG = frozenset({400, 413, 422})
+"""The request itself is wrong, wherever it is asked."""
+_FREE = 2
+"""How often a request may be lost with its server before it is suspected to be what ends servers."""
+_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Unanswered(Exception):
     """A request that got no usable answer, and may get one when it is asked again."""
+
+
+class Lost(Unanswered):
+    """Its server ended, or its connection, while it was under way: the fault of any request that was."""
 
 
 @dataclass(eq=False, slots=True)
@@ -91,7 +103,10 @@ class Pool:
         """How often requests were asked again."""
         self._home: OrderedDict[str, Endpoint] = OrderedDict()
         self._changed = asyncio.Condition()
-        key = os.environ.get("VLLM_API_KEY")
+        self._alone = asyncio.Lock()
+        """Held by the one request under way of those that are suspected."""
+        key = _key()
+        _make_room(how.concurrency)
         # Servers are named by address: no proxy, and no pool that a slow one of them could fill for the others.
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(how.timeout_s, connect=10.0, pool=None),
@@ -119,13 +134,16 @@ class Pool:
     async def ask(self, path: str, body: dict[str, Any], key: str, read: Callable[[Any], T]) -> T:
         """POST `body` for the problem `key`; `read` turns the JSON into what is wanted, and raises on a wrong form.
 
-        Asked again, at another server where there is one, when it gets no usable answer. Raises RolloutError when the
-        request itself is wrong or has been asked often enough, EngineDown when no server is left.
+        Asked again, at another server where there is one, when it gets no usable answer. One that was lost with its
+        server is not blamed at once, since all that were under way were lost with it; from the third time on it is
+        suspected, and asked when no other suspect is, so that what ends servers fails alone. Raises RolloutError when
+        the request itself is wrong or has been asked often enough, EngineDown when no server is left.
         """
         content = orjson.dumps({"model": self.model.name, **body})
         avoided: list[Endpoint] = []
+        asked = lost = 0
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(self.how.attempts),
+            stop=lambda state: asked - min(lost, _FREE) >= self.how.attempts,
             wait=wait_random_exponential(multiplier=0.1, max=5.0),
             retry=retry_if_exception_type(Unanswered),
             reraise=True,
@@ -133,11 +151,15 @@ class Pool:
         try:
             async for attempt in retrying:
                 with attempt:
-                    return await self._once(path, content, key, read, avoided)
+                    async with self._alone if lost >= _FREE else nullcontext():
+                        asked += 1
+                        try:
+                            return await self._once(path, content, key, read, avoided)
+                        except Lost:
+                            lost += 1
+                            raise
         except Unanswered as error:
-            raise RolloutError(
-                "engine", f"asked {self.how.attempts} times without an answer; at last {error}"
-            ) from error
+            raise RolloutError("engine", f"asked {asked} times without an answer; at last {error}") from error
         raise AssertionError("unreachable")
 
     async def metrics(self) -> Counter[str]:
@@ -161,13 +183,15 @@ class Pool:
             one, told = await self._hedged(one, path, content, self.how.hedge_s, avoided)
             return read(told)
         except Unanswered:
-            avoided[:] = [one]
+            avoided.append(one)
             self.retried += 1
             raise
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            avoided[:] = [one]
+            avoided.append(one)
             self.retried += 1
-            raise Unanswered(f"{one.url}{path}: a reply of another form ({type(error).__name__}: {error})") from error
+            why = f"a reply of another form ({type(error).__name__}: {error})"
+            self._doubt(one, why)
+            raise Unanswered(f"{one.url}{path}: {why}") from error
 
     async def _hedged(
         self, one: Endpoint, path: str, content: bytes, hedge_s: float, avoided: Sequence[Endpoint]
@@ -213,22 +237,23 @@ class Pool:
             sent.cancel()
             if own is not None and own.cancelling():
                 raise
-            raise Unanswered(f"{where}: the server was lost ({one.why})") from None
+            raise Lost(f"{where}: the server was lost ({one.why})") from None
         except (httpx.RequestError, TimeoutError) as error:
+            if _out_of_files(error):
+                raise Unanswered(f"{where}: {_OUT_OF_FILES}") from error
             self._doubt(one, type(error).__name__)
-            raise Unanswered(f"{where}: {type(error).__name__} {error}".rstrip()) from error
+            late = isinstance(error, TimeoutError | httpx.TimeoutException)
+            raise (Unanswered if late else Lost)(f"{where}: {type(error).__name__} {error}".rstrip()) from error
         if response.status_code == 200:
             try:
                 return orjson.loads(response.content)
             except orjson.JSONDecodeError as error:
                 raise Unanswered(f"{where}: not JSON") from error
         said = f"{where}: {response.status_code} {_message(response)}"
-        if response.status_code == 404:
-            self._doubt(one, said)  # its model has gone: the next look says so
-        elif response.status_code >= 500:
-            self._doubt(one, said)
-        elif response.status_code not in _BUSY:
+        if response.status_code in _WRONG:
             raise RolloutError("engine", said)
+        if response.status_code not in _BUSY:
+            self._doubt(one, said)  # it fails, has lost its model, or wants another key: the next look says so
         raise Unanswered(said)
 
     def _doubt(self, one: Endpoint, why: str) -> None:
@@ -236,11 +261,14 @@ class Pool:
         one.up, one.why = False, why
         one.look.set()
 
-    async def _endpoint(self, key: str, avoided: Sequence[Endpoint]) -> Endpoint:
-        """The server of a problem; another one where that is down or has just failed it. Waits while all are down."""
+    async def _endpoint(self, key: str, avoided: list[Endpoint]) -> Endpoint:
+        """The server of a problem; another one where that is down or has failed it, until all have. Waits while all
+        are down."""
         if not any(one.up for one in self.endpoints):
             await self._until(lambda: any(one.up for one in self.endpoints))
         up = [one for one in self.endpoints if one.up]
+        if all(one in avoided for one in up):
+            avoided[:] = avoided[-1:] if len(up) > 1 else []
         wanted = [one for one in up if one not in avoided] or up
         home = self._home.get(key)
         if home is None or home not in wanted:
@@ -257,9 +285,10 @@ class Pool:
     async def _until(self, true: Callable[[], bool], starting: bool = False) -> None:
         """Wait for a change of the servers. Raises EngineDown once it cannot come, or has not come in time.
 
-        While they are `starting` any that is refused is one too many, and launched ones have a limit of their own.
+        While they are `starting` any that is refused is one too many. Launched ones have limits of their own: of the
+        time that a start takes, and of starts that fail.
         """
-        launched = starting and any(one.restart for one in self.endpoints)
+        launched = any(one.restart for one in self.endpoints)
         deadline = time.monotonic() + self.how.patience_s
         async with self._changed:
             while True:
@@ -270,7 +299,7 @@ class Pool:
                     return
                 left = deadline - time.monotonic()
                 if left <= 0 and not launched:
-                    why = "; ".join(f"{one.url or 'one that is being started'}: {one.why}" for one in self.endpoints)
+                    why = "; ".join(f"{one.url}: {one.why}" for one in self.endpoints)
                     raise EngineDown(
                         f"{self.model.name}: no server has answered for {self.how.patience_s:g} s ({why}). What is"
                         " finished is kept: mend the servers and start again"
@@ -322,6 +351,8 @@ class Pool:
             card = next((card for card in models if card["id"] == self.model.name), None)
             positions = int(card["max_model_len"]) if card is not None else 0
         except (httpx.HTTPError, httpx.InvalidURL, KeyError, TypeError, ValueError) as error:
+            if _out_of_files(error):
+                return None if one.up else _OUT_OF_FILES
             return f"{type(error).__name__} {error}".rstrip()
         if card is None:
             have = ", ".join(str(card["id"]) for card in models) or "nothing"
@@ -329,7 +360,7 @@ class Pool:
                 f"{url} serves {have}, and {self.model.name} is asked for: start it on {self.model.path} with"
                 f" --served-model-name {self.model.name}"
             )
-        elif not await asyncio.to_thread(_same_weights, card.get("root"), self.model.path):
+        elif not await self._has_weights(one, card.get("root")):
             one.refuse(
                 f"{url} says that it serves {self.model.name}, but the weights in {card['root']} are not those of"
                 f" {self.model.path}"
@@ -340,6 +371,41 @@ class Pool:
             self.positions = positions
         return one.refused
 
+    async def _has_weights(self, one: Endpoint, root: str | None) -> bool:
+        one.why = "its weights are being compared with the model's"
+        return await asyncio.to_thread(_same_weights, root, self.model.path)
+
+
+def _key() -> str | None:
+    """VLLM_API_KEY, where it is set. Raises ConfigError where no header can hold it; it is in no message."""
+    key = os.environ.get("VLLM_API_KEY", "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError("VLLM_API_KEY: it holds characters that no HTTP header can; look at how it is set")
+    return key or None
+
+
+def _make_room(calls: int) -> None:
+    """Let this process have a connection for each call beside all else, as far as its hard limit goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft + 2 * calls
+    if soft != resource.RLIM_INFINITY:
+        top = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, top), hard))
+
+
+_OUT_OF_FILES = "this process may open no more files: raise `ulimit -n`, or lower engine.*.concurrency"
+
+
+def _out_of_files(error: BaseException | None) -> bool:
+    """Whether a connection failed for want of a descriptor on our side, which is no server's fault."""
+    seen = 0
+    while error is not None and seen < 10:
+        if isinstance(error, OSError) and error.errno in _FILES:
+            return True
+        group = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+        error, seen = (group[0] if group else error.__cause__ or error.__context__), seen + 1
+    return False
+
 
 def _same_weights(root: str | None, path: Path) -> bool:
     """Whether the folder that a server says it read holds a model's weights, where both can be seen from here."""
@@ -349,9 +415,20 @@ def _same_weights(root: str | None, path: Path) -> bool:
         theirs, own = ({one.name: one for one in Path(its).glob("*.safetensors")} for its in (root, path))
         if not theirs or not own or Path(root).samefile(path):
             return True
-        return theirs.keys() == own.keys() and all(file_sha256(theirs[name]) == file_sha256(own[name]) for name in own)
+        return theirs.keys() == own.keys() and all(_hash(theirs[name]) == _hash(own[name]) for name in own)
     except OSError:
         return True
+
+
+def _hash(file: Path) -> str:
+    about = file.stat()
+    return _hash_of(file, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _hash_of(file: Path, size: int, changed_ns: int) -> str:
+    """A file's sha256, read again only once it has changed: servers are looked at often."""
+    return file_sha256(file)
 
 
 def _message(response: httpx.Response) -> str:

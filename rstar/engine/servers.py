@@ -18,6 +18,8 @@ _GRACE_S = 20
 """For a server that is asked to stop."""
 _PAUSE_S = 30.0
 """Longest pause before a server that failed to come up again is started once more."""
+_STARTS = 5
+"""Starts in a row that may fail of a server that had come up before."""
 _TAIL = 3000
 
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -66,7 +68,7 @@ async def launched(
     """The replicas of a model, being started; each one's log is `logs`/NAME-REPLICA.log. All gone when the block ends.
 
     A server that dies is started anew, on another port. One that does not come up at first is refused, with the end of
-    its log.
+    its log; so is one that had come up and then fails to five times in a row.
     """
     logs.mkdir(parents=True, exist_ok=True)
     servers = [_Server(how, model, dtype, scores, replica, logs) for replica in range(how.replicas)]
@@ -105,8 +107,8 @@ class _Server:
             served, failed = served or self.endpoint.known, 0 if self.endpoint.known else failed + 1
             self.endpoint.url, self.endpoint.known = "", False
             self.endpoint.lost(why)
-            if not served:
-                break  # it has a reason, which is to be seen at once
+            if not served or failed >= _STARTS:
+                break  # at first it has a reason, which is to be seen at once
             await asyncio.sleep(min(_PAUSE_S, 2.0**failed - 1))
         self.endpoint.refuse(
             f"{self.model.name}: a server does not start ({why}); the end of {self.log}:\n{self._tail()}"

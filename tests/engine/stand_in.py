@@ -1,13 +1,15 @@
 """Stands where vLLM's server would, for tests of what starts and stops it: `python stand_in.py ... --port N`.
 
-It says that it serves the model it was given, and answers every other request with its process's number. SIGTERM ends
-it in an orderly way, which it writes down.
+It says that it serves the model it was given, and answers every other request with its process's number, `slow`
+seconds later where the request says so; one with `ends` ends it. SIGTERM ends it in an orderly way, which it writes
+down.
 """
 
 import json
 import os
 import signal
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -23,7 +25,10 @@ class Handler(BaseHTTPRequestHandler):
         self.say({"data": [card]} if self.path == "/v1/models" else {})
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        time.sleep(asked.get("slow", 0))
+        if "ends" in asked:
+            os._exit(9)
         self.say({"pid": os.getpid()})
 
     def say(self, told: dict) -> None:

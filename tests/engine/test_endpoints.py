@@ -5,6 +5,8 @@ They stand for the network and not for vLLM: what vLLM itself says is tested aga
 
 import asyncio
 import json
+import os
+import resource
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +17,7 @@ import pytest
 
 from rstar.config.engine import VllmConfig
 from rstar.engine.endpoints import Endpoint, Pool, Served
-from rstar.errors import EngineDown, RolloutError
+from rstar.errors import ConfigError, EngineDown, RolloutError
 from tests.engine.wire import Wire, wire
 
 MODEL = Served("policy-1", Path("nowhere"))
@@ -198,6 +200,57 @@ def test_one_that_comes_back_with_another_model_is_refused_and_the_others_go_on(
             smalls[0].name, smalls[0].status = "policy-2", 404
             assert await asyncio.gather(*(made.ask("/x", {}, f"p{i}", by) for i in range(4))) == [1] * 4
             assert "serves policy-2" in str(made.endpoints[0].refused)
+
+    run(test)
+
+
+def test_one_that_wants_another_key_meanwhile_is_refused_and_no_problem_fails():
+    async def test():
+        async with pool("policy-1", "policy-1") as (made, smalls, _):
+            smalls[0].status, smalls[0].models = 401, (401, {"error": "Unauthorized"})
+            assert await asyncio.gather(*(made.ask("/x", {}, f"p{i}", by) for i in range(8))) == [1] * 8
+            assert "VLLM_API_KEY" in str(made.endpoints[0].refused)
+
+    run(test)
+
+
+def test_of_many_bad_servers_each_is_asked_once_before_any_is_asked_again():
+    async def test():
+        async with pool(*["policy-1"] * 4, attempts=4) as (made, smalls, _):
+            smalls[3].delay_s = 0.3
+            told = await asyncio.gather(
+                *(made.ask("/x", {}, f"p{i}", lambda told: {3: "good"}[told["by"]]) for i in range(20))
+            )
+            assert told == ["good"] * 20
+
+    run(test)
+
+
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(monkeypatch):
+    monkeypatch.setenv("VLLM_API_KEY", " abc\r\n")
+    how = VllmConfig(endpoints=("http://a:1",))
+    assert Pool(MODEL, [], how)._client.headers["Authorization"] == "Bearer abc"
+    monkeypatch.setenv("VLLM_API_KEY", "secr\u00e9t")
+    with pytest.raises(ConfigError, match=r"^VLLM_API_KEY: [^é]*$"):
+        Pool(MODEL, [], how)
+
+
+def test_too_few_descriptors_here_are_no_fault_of_the_server():
+    async def test():
+        async with pool("policy-1", attempts=2) as (made, smalls, _):
+            smalls[0].delay_s = 0.5
+            limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 8, limits[1]))
+            try:
+                told = await asyncio.gather(
+                    *(made.ask("/x", {}, f"p{i}", by) for i in range(40)), return_exceptions=True
+                )
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            failed = {str(one) for one in told if isinstance(one, RolloutError)}
+            assert failed
+            assert all("ulimit -n" in one for one in failed)
+            assert made.endpoints[0].up
 
     run(test)
 

@@ -16,9 +16,10 @@ import yaml
 from rstar.config.engine import EngineConfig, LaunchConfig, VllmConfig
 from rstar.config.load import load
 from rstar.config.run import RunConfig
+from rstar.engine import servers
 from rstar.engine.endpoints import Pool, Served
 from rstar.engine.servers import command, environment, launched
-from rstar.errors import ConfigError, EngineDown
+from rstar.errors import ConfigError, EngineDown, RolloutError
 from rstar.pipeline.engines import check_servers
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +65,7 @@ def test_gpus_are_dealt_out_to_the_replicas():
         ("{kind: vllm, endpoints: ['http://a:1', 'http://a:1/']}", "an address stands there twice"),
         ("{kind: vllm, endpoints: ['http://a:70000']}", "'http://a:70000' is not an address"),
         ("{kind: vllm, endpoints: ['http://a:1/v1']}", "name the server without /v1"),
+        ("{kind: vllm, endpoints: ['http://me:secret@a:1']}", "an address names a user or a password"),
         ("{kind: vllm, launch: {arguments: {port: 1}}}", "`port` is what rstar says itself"),
         ("{kind: vllm, launch: {arguments: {tensor_parallel_size: 2}}}", "is launch.tensor_parallel"),
         ("{kind: vllm, launch: {replicas: 2, gpus: [0, 0]}}", "one stands there twice"),
@@ -140,6 +142,41 @@ def test_replicas_start_are_killed_start_again_and_stop_in_order(python, tmp_pat
     assert len(logs) == 2
     assert all(log.rstrip().endswith("stopped in order") for log in logs)
     assert sum(log.count("\n$ ") for log in logs) >= 5
+
+
+def test_a_request_that_ends_its_server_fails_alone(python, tmp_path, monkeypatch):
+    monkeypatch.setattr(servers, "_PAUSE_S", 0.1)
+
+    async def test():
+        async with running(python, tmp_path, replicas=2) as (pool, _):
+            asked = [{"slow": 0.2, **({"ends": 1} if i == 7 else {})} for i in range(24)]
+            told = await asyncio.gather(
+                *(pool.ask("/x", body, str(i), lambda told: told["pid"]) for i, body in enumerate(asked)),
+                return_exceptions=True,
+            )
+            assert [i for i, one in enumerate(told) if not isinstance(one, int)] == [7]
+            assert isinstance(told[7], RolloutError)
+
+    asyncio.run(asyncio.wait_for(test(), 120))
+
+
+def test_one_that_comes_up_once_and_never_again_is_given_up(python, tmp_path, monkeypatch):
+    monkeypatch.setattr(servers, "_PAUSE_S", 0.1)
+    once = tmp_path / "once"
+    once.write_text(
+        f'#!/bin/sh\n[ -e {once}.was ] && echo no memory is left && exit 3\n: > {once}.was\n{python} "$@"\n'
+    )
+    once.chmod(0o755)
+
+    async def test():
+        async with running(once, tmp_path) as (_, ask):
+            os.kill(await ask("a"), signal.SIGKILL)
+            with pytest.raises(
+                EngineDown, match=r"(?s)does not start \(it ended with exit code 3\).*no memory is left"
+            ):
+                await ask("a")
+
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 def test_one_that_does_not_start_is_told_by_the_end_of_its_log(python, tmp_path):
