@@ -55,6 +55,28 @@ def test_they_end_with_the_parent(kept):
     assert gone(processes)
 
 
+def test_a_server_does_not_outlive_a_keeper_that_was_killed(kept):
+    running, processes = kept
+    os.kill(running.pid, signal.SIGKILL)
+    assert gone(processes[:1])
+    os.kill(processes[1].pid, signal.SIGKILL)  # a real server's own processes watch for its end
+
+
+def test_a_parent_that_dies_while_a_server_is_asked_to_stop_is_not_waited_for(tmp_path):
+    server = (
+        sys.executable,
+        "-c",
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)",
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-I", keeper.__file__, "50", *server], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert running.stdout.readline() == b"1\n"
+    running.stdin.write(b"q")
+    running.stdin.close()
+    assert running.wait(20) == 128 + signal.SIGKILL
+
+
 def test_what_a_dead_server_leaves_behind_goes_too(kept):
     running, processes = kept
     os.kill(processes[0].pid, signal.SIGKILL)
