@@ -216,8 +216,13 @@ def serve(
         screen.json_line(told)
     else:
         for role, its in told.items():
-            attached = f"{its['setting']}={{kind: vllm, endpoints: ['{its['endpoint']}']}}"
-            print(f"# {role}: {attached}\n{its['command']}")
+            settings = " ".join(f'"{one}"' if " " in one else one for one in its["settings"])
+            print(f"# {role}: {settings}\n{its['command']}")
+            if its["note"]:
+                screen.err.print(f"{role}: {its['note']}", highlight=False)
+        if "ppm" not in told:
+            screen.err.print("there is no PPM, or it is not finished", highlight=False)
+        screen.err.print("the servers listen on all addresses; with VLLM_API_KEY, on both sides, they ask for it")
 
 
 @app.command()

@@ -34,10 +34,12 @@ def load(kind: type[Model], sources: Sequence[str | Path], under: dict[str, Any]
 
 
 def place(files: Sequence[str], path: str, said: Sequence[str] = ()) -> str:
-    """Where a setting stands, to be put behind a message: ` (line 3)`. Empty where no file has it, or where an
-    override, whose paths are `said`, has taken its place."""
+    """Where a setting stands, to be put behind a message: ` (line 3)`, or that it is an override, whose paths are
+    `said`. Empty where nobody has it."""
     keys = path.split(".")
-    if path and not any(keys[: one.count(".") + 1] == one.split(".") for one in said):
+    if any(keys[: one.count(".") + 1] == one.split(".") for one in said):
+        return " (the command line)" if files else ""
+    if path:
         for text in reversed(files):
             for file in _with_includes(Path(text)):
                 line = _line(yaml.compose(file.read_text(encoding="utf-8")), keys)

@@ -21,6 +21,8 @@ _PAUSE_S = 30.0
 _STARTS = 5
 """Starts in a row that may fail of a server that had come up before."""
 _TAIL = 3000
+NARROWEST = 32
+"""Width of an attention head below which vLLM's CPU build takes no model."""
 
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 
 from rstar.config.engine import LaunchConfig, VllmConfig
@@ -21,7 +22,7 @@ from rstar.data import benchmarks
 from rstar.data.sets import posed, typed
 from rstar.engine.driver import Driver
 from rstar.engine.ledger import Ledger
-from rstar.engine.servers import command, environment
+from rstar.engine.servers import NARROWEST, command, environment
 from rstar.errors import ConfigError, InputError, StageFailed
 from rstar.evaluate.answer import choose
 from rstar.pipeline.engines import check_servers, place_of, served
@@ -198,9 +199,9 @@ def models_of(cfg: RunConfig, number: int | None) -> tuple[int, dict[str, Path]]
     raise InputError(f"{paths.folder}: {missing} (see `rstar status {paths.folder}`)")
 
 
-def serving(cfg: RunConfig, number: int | None, port: int) -> dict[str, dict[str, str]]:
+def serving(cfg: RunConfig, number: int | None, port: int) -> dict[str, dict[str, Any]]:
     """How to serve a round's models for runs that attach to them, by role: `name`, `path`, `command`, `endpoint`,
-    `setting`.
+    `settings` (of the run that attaches, as one writes them), `note` (what is to be known; else empty).
 
     Ports count up from `port`. Raises InputError when the round has no finished policy, or there are too few ports.
     """
@@ -211,18 +212,31 @@ def serving(cfg: RunConfig, number: int | None, port: int) -> dict[str, dict[str
     for place, (role, stage) in enumerate(stages.items()):
         how = cfg.engine.of(role)
         launch = how.launch if isinstance(how, VllmConfig) and how.launch is not None else LaunchConfig()
-        model = served(role, stage / CHECKPOINT)
+        model = served(role, (stage / CHECKPOINT).absolute())
         dtype = "float32" if cfg.model.dtype == "float64" else cfg.model.dtype
+        endpoint = f"http://{socket.gethostname()}:{port + place}"
+        settings = [f"{place_of(role)}={{kind: vllm, endpoints: ['{endpoint}']}}"]
+        settings += ["model.dtype=float32"] if cfg.model.dtype == "float64" else []
         words = command(launch, model, dtype, port + place, scores=role != "policy", host="0.0.0.0")
         variables = [f"{name}={value}" for name, value in environment(launch, 0).items()]
         told[role] = {
             "name": model.name,
             "path": str(model.path),
             "command": shlex.join(["env", *variables, *words]),
-            "endpoint": f"http://{socket.gethostname()}:{port + place}",
-            "setting": place_of(role),
+            "endpoint": endpoint,
+            "settings": settings,
+            "note": _narrow(model.path),
         }
     return told
+
+
+def _narrow(checkpoint: Path) -> str:
+    """What is to be said of a model whose attention heads are too narrow for vLLM on a CPU."""
+    its = orjson.loads((checkpoint / "config.json").read_bytes())
+    width = its.get("head_dim") or its["hidden_size"] // its["num_attention_heads"]
+    if width >= NARROWEST:
+        return ""
+    return f"its attention heads are {width} wide, and vLLM on a CPU takes none below {NARROWEST}"
 
 
 def search_of(cfg: RunConfig, search: str, settings: Sequence[str], models: dict[str, Path]) -> AnySearch:

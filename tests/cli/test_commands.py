@@ -154,9 +154,16 @@ def test_serve_says_how_a_round_s_models_are_served(run):
     assert ppm["endpoint"].endswith(":9001")
     assert "--runner pooling" in ppm["command"]
     assert "--runner" not in policy["command"]
-    shown = rstar("serve", run).stdout
-    assert policy["name"] not in shown  # round 2's
-    assert shown.count("# p") == 2
+    assert policy["settings"] == [
+        f"engine.policy={{kind: vllm, endpoints: ['{policy['endpoint']}']}}",
+        "model.dtype=float32",
+    ]
+    assert "heads are 16 wide" in policy["note"]
+    shown = rstar("serve", run)
+    assert policy["name"] not in shown.stdout  # round 2's
+    assert shown.stdout.count("# p") == 2
+    assert shown.stdout.count(']}" model.dtype=float32\n') == 2
+    assert "VLLM_API_KEY" in shown.stderr
     refused = rstar("serve", run, "--port", "65535")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "--port 65535: there are 2 models" in refused.stderr

@@ -183,7 +183,9 @@ def test_a_wrong_setting_is_named_with_its_line(file):
     assert "search.rollouts: Input should be greater than or equal to 1, not 0 (line 4)" in said
     assert "rounds.1.search.rolouts is not a setting (see docs/config.md for all of them) (line 7)" in said
     # What the command line says is not in the file; of several files, the one that has the last word is named.
-    assert wrong(path, "search.rollouts=-1", "rounds=[{}]").endswith("greater than or equal to 1, not -1")
+    assert wrong(path, "search.rollouts=-1", "rounds=[{}]").endswith(
+        "greater than or equal to 1, not -1 (the command line)"
+    )
     over = file("include: [under.yaml]\nname: a\n", "over.yaml")
     under = file("\nseed: -1\nrounds: [{}]\n", "under.yaml")
     assert wrong(over) == f"{over}: seed: Input should be greater than or equal to 0, not -1 ({under}, line 2)"
