@@ -41,7 +41,7 @@ class LaunchConfig(Config):
     environment: dict[str, int | str] = {}
     """Environment variables of the servers; {replica} stands for the replica's number."""
     start_s: float = Field(900.0, gt=0)
-    """Seconds a server may take until it is healthy."""
+    """Seconds a server may take until it is healthy; one that fails to start again for as long is given up."""
 
     @field_validator("arguments")
     @classmethod

@@ -19,7 +19,7 @@ _GRACE_S = 20
 _PAUSE_S = 30.0
 """Longest pause before a server that failed to come up again is started once more."""
 _STARTS = 5
-"""Starts in a row that may fail of a server that had come up before."""
+"""Starts in a row that may fail of a server that had come up before, however long they take."""
 _TAIL = 3000
 NARROWEST = 32
 """Width of an attention head below which vLLM's CPU build takes no model."""
@@ -70,7 +70,7 @@ async def launched(
     """The replicas of a model, being started; each one's log is `logs`/NAME-REPLICA.log. All gone when the block ends.
 
     A server that dies is started anew, on another port. One that does not come up at first is refused, with the end of
-    its log; so is one that had come up and then fails to five times in a row.
+    its log; so is one that had come up and then fails to for `start_s`, five times at least.
     """
     logs.mkdir(parents=True, exist_ok=True)
     servers = [_Server(how, model, dtype, scores, replica, logs) for replica in range(how.replicas)]
@@ -103,13 +103,14 @@ class _Server:
             )
 
     async def _again_and_again(self) -> None:
-        served, failed = False, 0
+        served, failed, well = False, 0, time.monotonic()
         while True:
             why = await self._once()
-            served, failed = served or self.endpoint.known, 0 if self.endpoint.known else failed + 1
+            served = served or self.endpoint.known
+            failed, well = (0, time.monotonic()) if self.endpoint.known else (failed + 1, well)
             self.endpoint.url, self.endpoint.known = "", False
             self.endpoint.lost(why)
-            if not served or failed >= _STARTS:
+            if not served or (failed >= _STARTS and time.monotonic() - well > self.how.start_s):
                 break  # at first it has a reason, which is to be seen at once
             await asyncio.sleep(min(_PAUSE_S, 2.0**failed - 1))
         self.endpoint.refuse(

@@ -169,7 +169,7 @@ def test_one_that_comes_up_once_and_never_again_is_given_up(python, tmp_path, mo
     once.chmod(0o755)
 
     async def test():
-        async with running(once, tmp_path) as (_, ask):
+        async with running(once, tmp_path, start_s=5.0) as (_, ask):
             os.kill(await ask("a"), signal.SIGKILL)
             with pytest.raises(
                 EngineDown, match=r"(?s)does not start \(it ended with exit code 3\).*no memory is left"

@@ -162,6 +162,8 @@ def killed(folder: Path, times: int) -> int:
     running = started(folder, *words)
     rng, pids = random.Random(4), list[int]()
     try:
+        while running.poll() is None and not list((folder / "runs" / "tiny" / "evaluations").rglob("*.jsonl*")):
+            time.sleep(0.5)  # until both are up and searches run: one that does not start at first ends the run
         while len(pids) < times:
             if len(pids) % 4 == 0:  # three of four are killed while they start, which takes a while
                 while running.poll() is None and not healthy(psutil.Process(running.pid)):
