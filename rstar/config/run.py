@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from rstar.config.base import Config
 from rstar.config.engine import EngineConfig, VllmConfig
@@ -354,6 +361,21 @@ class RunConfig(Config):
             return data
         shared = {key: data[key] for key in SHARED if key in data}
         return {**data, "rounds": [merge(shared, one or {}) for one in data["rounds"]]}
+
+    @model_serializer(mode="wrap")
+    def _says_null(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As usual, and a round's null where all rounds have a value: left out, it would be read as that value."""
+        data: dict[str, Any] = dump(self)
+        for one in data.get("rounds", ()):
+            for key in SHARED:
+                shared, own = data.get(key), one.get(key)
+                if (
+                    isinstance(shared, dict)
+                    and isinstance(own, dict)
+                    and own.get("kind") == shared.get("kind", own.get("kind"))
+                ):
+                    own |= dict.fromkeys(shared.keys() - own.keys())
+        return data
 
     @model_validator(mode="after")
     def _has_what_it_replays(self) -> "RunConfig":

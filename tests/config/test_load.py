@@ -77,6 +77,12 @@ def test_what_stands_for_all_rounds_is_changed_in_part_by_a_round(file):
     assert four == one
 
 
+def test_a_null_of_a_round_is_still_there_when_the_config_is_read_back(file):
+    cfg = load(RunConfig, [file("name: a\nsearch: {enough: 3}\nrounds:\n  - search: {enough: null}\n  - {}\n")])
+    assert [one.search.enough for one in cfg.rounds] == [None, 3]
+    assert RunConfig.model_validate(cfg.model_dump(mode="json")) == cfg
+
+
 def test_an_override_for_all_rounds_leaves_what_a_round_says_itself(file):
     path = file("name: a\nrounds: [{search: {rollouts: 3}}, {}]\n")
     assert [r.search.rollouts for r in load(RunConfig, [path, "search.rollouts=7"]).rounds] == [3, 7]
