@@ -41,6 +41,7 @@ _WRONG = frozenset({400, 413, 422})
 _FREE = 2
 """How often a request may be lost with its server before it is suspected to be what ends servers."""
 _FILES = frozenset({errno.EMFILE, errno.ENFILE})
+_OUT_OF_FILES = "this process may open no more files: raise `ulimit -n`, or lower engine.*.concurrency"
 
 
 class Unanswered(Exception):
@@ -106,7 +107,7 @@ class Pool:
         self._alone = asyncio.Lock()
         """Held by the one request under way of those that are suspected."""
         key = _key()
-        _make_room(how.concurrency)
+        _make_room()
         # Servers are named by address: no proxy, and no pool that a slow one of them could fill for the others.
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(how.timeout_s, connect=10.0, pool=None),
@@ -268,7 +269,7 @@ class Pool:
             await self._until(lambda: any(one.up for one in self.endpoints))
         up = [one for one in self.endpoints if one.up]
         if all(one in avoided for one in up):
-            avoided[:] = avoided[-1:] if len(up) > 1 else []
+            del avoided[:-1]
         wanted = [one for one in up if one not in avoided] or up
         home = self._home.get(key)
         if home is None or home not in wanted:
@@ -384,16 +385,10 @@ def _key() -> str | None:
     return key or None
 
 
-def _make_room(calls: int) -> None:
+def _make_room() -> None:
     """Let this process have a connection for each call beside all else, as far as its hard limit goes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = soft + 2 * calls
-    if soft != resource.RLIM_INFINITY:
-        top = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, top), hard))
-
-
-_OUT_OF_FILES = "this process may open no more files: raise `ulimit -n`, or lower engine.*.concurrency"
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _out_of_files(error: BaseException | None) -> bool:
