@@ -119,7 +119,7 @@ def test_a_preset_is_a_file(folder):
     assert told["search"] == "self_consistency"
     assert list(told["pass"]) == ["1", "2"]
     said = refused(rstar(*words, "--set", "n=0", folder=folder))
-    assert said == "preset.yaml: n: Input should be greater than or equal to 1, not 0\n"
+    assert said == "preset.yaml: n: Input should be greater than or equal to 1, not 0 (the command line)\n"
     (folder / "preset.yaml").write_text("kind: self_consistency\nn: 0\n")
     assert refused(rstar(*words, folder=folder)) == (
         "preset.yaml: n: Input should be greater than or equal to 1, not 0 (line 2)\n"

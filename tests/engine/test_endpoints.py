@@ -5,11 +5,13 @@ They stand for the network and not for vLLM: what vLLM itself says is tested aga
 
 import asyncio
 import json
+import multiprocessing
 import os
 import resource
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -235,10 +237,38 @@ def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(monkeypatch):
         Pool(MODEL, [], how)
 
 
+def _alone(said: Connection) -> None:
+    """A server in a process of its own, which says its address."""
+
+    async def main() -> None:
+        small = Small(0)
+        small.delay_s = 0.5
+        server = await asyncio.start_server(small.serve, "127.0.0.1", 0)
+        said.send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        await server.serve_forever()
+
+    asyncio.run(main())
+
+
+@contextmanager
+def alone() -> Iterator[str]:
+    """The address of a server that shares no descriptors with the test."""
+    spawning = multiprocessing.get_context("spawn")
+    heard, said = spawning.Pipe(duplex=False)
+    process = spawning.Process(target=_alone, args=(said,), daemon=True)
+    process.start()
+    try:
+        assert heard.poll(20)
+        yield heard.recv()
+    finally:
+        process.kill()
+        process.join()
+
+
 def test_too_few_descriptors_here_are_no_fault_of_the_server():
-    async def test():
-        async with pool("policy-1", attempts=2) as (made, smalls, _):
-            smalls[0].delay_s = 0.5
+    async def test(url: str):
+        made = Pool(MODEL, [Endpoint(url)], VllmConfig(endpoints=(url,), attempts=2))
+        async with made.open():
             limits = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 8, limits[1]))
             try:
@@ -250,9 +280,11 @@ def test_too_few_descriptors_here_are_no_fault_of_the_server():
             failed = {str(one) for one in told if isinstance(one, RolloutError)}
             assert failed
             assert all("ulimit -n" in one for one in failed)
+            assert 0 in told
             assert made.endpoints[0].up
 
-    run(test)
+    with alone() as url:
+        run(lambda: test(url))
 
 
 def test_a_folder_with_other_weights_under_the_same_name_is_refused(tmp_path):
