@@ -122,7 +122,10 @@ class Broker:
         self.tree.tick()
 
     def _read_client(self) -> None:
-        data = self.client.recv(1 << 18)
+        try:
+            data = self.client.recv(1 << 18)
+        except ConnectionResetError:  # it ended with replies unread
+            data = b""
         if not data:
             self.tree.fell()
             sys.exit(0)

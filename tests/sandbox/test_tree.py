@@ -211,30 +211,46 @@ def test_nothing_is_left_after_the_sandbox() -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
-def test_a_killed_client_leaves_no_process(tmp_path: Path) -> None:
+ENDLESS = "await sandbox.run_many(state, ['while True: pass', 'import time; time.sleep(99)'])"
+UNREAD = (
+    "codes = 'import time; time.sleep(0.3)', 'while True: pass'\n"
+    "        tasks = [asyncio.create_task(sandbox.run(state, code)) for code in codes]\n"
+    "        await asyncio.sleep(0.1)\n"
+    "        time.sleep(99)"
+)
+
+
+@pytest.mark.parametrize(("asks", "after_s"), [(ENDLESS, 0.0), (UNREAD, 1.0)], ids=["waiting", "replies unread"])
+def test_a_killed_client_leaves_no_process(tmp_path: Path, asks: str, after_s: float) -> None:
     script = tmp_path / "client.py"
     script.write_text(
-        "import asyncio\n"
+        "import asyncio, time\n"
         "from rstar.sandbox import Sandbox, SandboxConfig\n"
         "async def main():\n"
         "    async with Sandbox(SandboxConfig(preload=())) as sandbox:\n"
         "        state = (await sandbox.run('root', 'a = 1')).state\n"
         "        print(sandbox._links[0].pid, flush=True)\n"
-        "        await sandbox.run_many(state, ['while True: pass', 'import time; time.sleep(99)'])\n"
+        f"        {asks}\n"
         "asyncio.run(main())\n"
     )
     root = str(Path(__file__).resolve().parents[2])
     client = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": root}
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": root},
     )
-    assert client.stdout is not None
+    assert client.stdout is not None and client.stderr is not None
     broker = int(client.stdout.readline())
     wait_until(lambda: len(children(broker)) >= 4)
+    time.sleep(after_s)
     nodes = children(broker)
     client.kill()
     client.wait()
     client.stdout.close()
     wait_until(lambda: not alive(broker) and not any(alive(pid) for pid in nodes))
+    with client.stderr as said:
+        assert said.read() == b""
 
 
 def test_the_client_is_light() -> None:
