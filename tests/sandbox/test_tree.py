@@ -240,7 +240,8 @@ def test_a_killed_client_leaves_no_process(tmp_path: Path, asks: str, after_s: f
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": root},
     )
-    assert client.stdout is not None and client.stderr is not None
+    assert client.stdout is not None
+    assert client.stderr is not None
     broker = int(client.stdout.readline())
     wait_until(lambda: len(children(broker)) >= 4)
     time.sleep(after_s)
