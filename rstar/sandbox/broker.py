@@ -10,7 +10,7 @@ import sys
 from _socket import socket
 from collections import deque
 from resource import RLIMIT_NOFILE, getrlimit, setrlimit
-from typing import Any
+from typing import Any, NoReturn
 
 from rstar.sandbox import lockdown
 from rstar.sandbox.process import ROOT, Job, channel_pair
@@ -125,10 +125,9 @@ class Broker:
         try:
             data = self.client.recv(1 << 18)
         except ConnectionResetError:  # it ended with replies unread
-            data = b""
+            self._gone()
         if not data:
-            self.tree.fell()
-            sys.exit(0)
+            self._gone()
         self.inbox += data
         for message in unpack(self.inbox):
             kind = message[0]
@@ -169,9 +168,13 @@ class Broker:
     def _send(self, message: Any) -> None:
         try:
             self.client.sendall(pack(message))
-        except OSError:  # the client is gone
-            self.tree.fell()
-            sys.exit(0)
+        except OSError:
+            self._gone()
+
+    def _gone(self) -> NoReturn:
+        """The client is: kill every node, and end."""
+        self.tree.fell()
+        sys.exit(0)
 
 
 class _Request:
