@@ -17,36 +17,21 @@ from rstar.store.manifest import write_atomic
 HEAD = """\
 # The paper's tables in miniature
 
-`rstar paper TABLE configs/paper.yaml` makes one section of this page, `rstar paper all configs/paper.yaml` every one.
-It runs what is missing of the evolution at each seed, then what the table needs on top, and writes the section. All
-of it goes on where it stopped, and what is finished is reused, also by other tables. `seeds=[1]` makes a table of one
-seed, `--json` prints its figures. A section that is not here has not been made yet.
+`rstar paper TABLE CONFIG` makes one section of this page, `rstar paper all CONFIG` every one. It runs what is missing
+of the evolution at each seed, then what the table needs on top, and writes the section. All of it goes on where it
+stopped, and what is finished is reused, also by other tables. `seeds=[1]` makes a table of one seed, `--json` prints
+its figures. A section that is not here has not been made yet.
 
 A cell is the mean over seeds ± the standard deviation over seeds, then its 95 % interval: a percentile bootstrap over
 problems, all seeds of a problem together, paired where two methods are compared. So the interval says how far other
 problems would move a figure, the spread how far other seeds would. The paper's own figures (arXiv 2501.04519) are of
-models of 1.5B to 7B parameters on competition mathematics, ours of one of 0.17M on the embedded WORDS family: orders
+models of 1.5B to 7B parameters on competition mathematics: against those of a smaller model on other problems, orders
 can be compared, figures cannot.
 
-| table | what | CPU-minutes, three seeds |
-|---|---|---|
+| table | what |
+|---|---|
 {rows}
-
-The five rounds of the evolution come first, once for all tables: 43 CPU-minutes a seed where other jobs shared the
-cores.
 """
-COSTS = {
-    "coverage": "none",
-    "policy": "none",
-    "ppm": "20",
-    "system2": "15",
-    "sft-data": "20",
-    "reward-models": "100",
-    "scaling": "35",
-    "searches": "30",
-    "ablations": "60",
-}
-"""Estimates for configs/paper.yaml, behind the evolution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +137,7 @@ def put(path: Path, name: str, text: str) -> bool:
 
 def head() -> str:
     """A page without any section yet."""
-    return HEAD.format(rows="\n".join(f"| `{name}` | {what} | {COSTS[name]} |" for name, what in TABLES.items()))
+    return HEAD.format(rows="\n".join(f"| `{name}` | {what} |" for name, what in TABLES.items()))
 
 
 def _inserted(page: str, name: str, text: str) -> str:
