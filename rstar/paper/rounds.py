@@ -114,7 +114,7 @@ def ppm(paper: PaperConfig, runs: list[Run]) -> Table:
         published.PPM,
         {str(n): shares(_greedy(paper, runs, kept)) for n in _judged(runs)},
         f"against greedy, policy of round {kept}, points",
-        _about(paper, runs),
+        about(runs[0], paper.search),
     )
 
 
@@ -129,7 +129,7 @@ def system2(paper: PaperConfig, runs: list[Run]) -> Table:
         published.SYSTEM2,
         {str(n): shares(_greedy(paper, runs, n)) for n in _judged(runs)},
         "against greedy, points",
-        _about(paper, runs),
+        about(runs[0], paper.search),
     )
 
 
@@ -141,7 +141,7 @@ def _search_table(
     paper: Mapping[str, float],
     greedy: Mapping[str, Measure],
     against: str,
-    about: str,
+    how: str,
 ) -> Table:
     first = next(iter(found))
     rows: list[list[Cell]] = []
@@ -155,7 +155,7 @@ def _search_table(
     gain = difference(greedy[last], found[last])
     verdict = "" if gain.apart else ", not told apart"
     findings = [_rounds(ours, paper, found), f"Search against greedy in round {last}: {points(gain)} points{verdict}."]
-    return Table(name, title, f"{compared} {about}", [Grid(header, rows)], findings)
+    return Table(name, title, f"{compared} The search: {how}.", [Grid(header, rows)], findings)
 
 
 def _judged(runs: list[Run]) -> list[int]:
@@ -191,20 +191,20 @@ def guided(
     return evaluated(run, how, run.held_out(per_level), needed_of(cfg, number, how, models), label)
 
 
+def about(run: Run, told: dict[str, object]) -> str:
+    """A search by its kind and its size."""
+    how = search_from(run.cfg, {"kind": "mcts", **told}, models_of(run.cfg, None)[1], "search")
+    size = {name: value for name, value in how.model_dump().items() if name in ("rollouts", "candidates", "n", "width")}
+    settings = ", ".join(f"{name} {value}" for name, value in size.items())
+    return how.kind + (f" ({settings})" if settings else "")
+
+
 def _greedy(paper: PaperConfig, runs: list[Run], number: int) -> dict[int, dict[str, float]]:
     return {run.seed: right(run.round(number).eval_policy, _asked(paper, run)) for run in runs}
 
 
 def _asked(paper: PaperConfig, run: Run) -> list[Problem]:
     return run.held_out(paper.per_level)
-
-
-def _about(paper: PaperConfig, runs: list[Run]) -> str:
-    models = models_of(runs[0].cfg, None)[1]
-    how = search_from(runs[0].cfg, {"kind": "mcts", **paper.search}, models, "search")
-    size = {name: value for name, value in how.model_dump().items() if name in ("rollouts", "candidates", "n", "width")}
-    settings = ", ".join(f"{name} {value}" for name, value in size.items())
-    return f"The search: {how.kind}" + (f" ({settings})" if settings else "") + "."
 
 
 def _solved(folder: Path, level: dict[str, str]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from rstar.errors import InputError
 from rstar.evaluate.seeds import Measure, difference, figure, shares
 from rstar.paper.order import points
 from rstar.paper.page import Cell, Difference, Grid, Table
-from rstar.paper.rounds import guided
+from rstar.paper.rounds import about, guided
 from rstar.paper.runs import Run, check_ppms, right
 from rstar.store.answers import read_answers
 
@@ -35,7 +35,7 @@ def searches(paper: PaperConfig, runs: list[Run]) -> Table:
     rounds = check_ppms(cfg, told.rounds, "searches.rounds")
     judges = check_ppms(cfg, (told.ppm,), "searches.ppm") if told.ppm else []
     pairs = dict.fromkeys([*zip(rounds, rounds, strict=True), *((kept, judge) for judge in judges for kept in rounds)])
-    return searches_table({pair: _by_strategy(paper, runs, *pair) for pair in pairs})
+    return searches_table({pair: _by_strategy(paper, runs, *pair) for pair in pairs}, about(runs[0], told.rows[MCTS]))
 
 
 def _by_strategy(paper: PaperConfig, runs: list[Run], kept: int, judge: int) -> dict[str, Searched]:
@@ -63,7 +63,7 @@ def costs_of(found: Sequence[tuple[Path, Sequence[Problem]]]) -> dict[str, float
     return {column: sum(row[name] for row in rows) / max(len(rows), 1) for column, name in COSTS.items()}
 
 
-def searches_table(by_models: Mapping[tuple[int, int], Mapping[str, Searched]]) -> Table:
+def searches_table(by_models: Mapping[tuple[int, int], Mapping[str, Searched]], ours_is: str) -> Table:
     """The table from what each strategy solved and cost with the policy of one round and the PPM of another."""
     grids, findings = [], []
     for (kept, judge), found in by_models.items():
@@ -86,8 +86,8 @@ def searches_table(by_models: Mapping[tuple[int, int], Mapping[str, Searched]]) 
         "searches",
         "Searches at like budgets",
         "Held-out problems, in %, the reference hidden; costs are means of a problem. Greedy decoding writes one"
-        f" solution; the settings of the others make them write about as many tokens as {MCTS}. The paper has no such"
-        " table.",
+        f" solution; the settings of the others make them write about as many tokens as {MCTS}, which is"
+        f" {ours_is}. The paper has no such table.",
         grids,
         findings,
     )

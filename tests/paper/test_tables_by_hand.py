@@ -166,7 +166,8 @@ def test_searches_say_what_mcts_beats_and_what_beats_it():
         "best of 8": Searched(solving(9), cost(400)),
         "MCTS": Searched(solving(5), cost(300)),
     }
-    table = searches_table({(2, 2): found, (2, 5): found})
+    table = searches_table({(2, 2): found, (2, 5): found}, "mcts (rollouts 4)")
+    assert "MCTS, which is mcts (rollouts 4)" in table.compared
     assert [row["search"] for row in cells(table)] == ["greedy", "MCTS", "best of 8", "majority"]  # by policy tokens
     assert [row["policy tokens"] for row in cells(table)] == ["50", "300", "400", "1,234"]
     assert cells(table)[1]["MCTS against it, points"] is None
