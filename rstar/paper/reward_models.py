@@ -20,6 +20,9 @@ ENOUGH = 300
 PAIRED = ("ppm", "orm")
 """Kinds that learn from pairs: two texts an example."""
 
+_KINDS = {"step": ("step",), "answer": ("answer",), "all": ("step", "answer")}
+"""Pairs that models are compared by: of steps, of whole solutions, both."""
+
 Said = Mapping[str, Mapping[int, Sequence[Judged]]]
 """Model -> seed -> what it said of each problem."""
 
@@ -80,7 +83,10 @@ def reward_models_table(by_round: Mapping[int, Said], k: int) -> Table:
         count = {kind: figure(pairs_of(said["PPM"], kind)).n for kind in ("step", "answer")}
         counts[str(number)] = {kind: int(n) for kind, n in count.items()}
         few = f" (fewer than {ENOUGH}: little to go by)" if count["step"] < ENOUGH else ""
-        findings.append(f"Round {number}: {count['step']:.0f} step pairs{few}, {count['answer']:.0f} answer pairs.")
+        findings.append(
+            f"Round {number}: {count['step']:.0f} step pairs{few}, {count['answer']:.0f} answer pairs;"
+            f" the PPM ranks them {'; '.join(_ranks(said, name) for name in said if name != 'PPM')}."
+        )
     number, said = list(by_round.items())[-1]
     findings += [_order(said, number), _against(said, number), _best_how(by_round)]
     return Table(
@@ -101,9 +107,15 @@ def chosen_by(its: Mapping[int, Sequence[Judged]], how: StepScores) -> Measure:
     return _measure(its, lambda one: one.picked(how))
 
 
-def pairs_of(its: Mapping[int, Sequence[Judged]], kind: str) -> Measure:
+def pairs_of(its: Mapping[int, Sequence[Judged]], *kinds: str) -> Measure:
     """Right pairs of all pairs, problem by problem."""
-    return {seed: {one.id: getattr(one, kind) for one in found} for seed, found in its.items()}
+    return {
+        seed: {one.id: _sum([getattr(one, kind) for kind in kinds]) for one in found} for seed, found in its.items()
+    }
+
+
+def _sum(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return sum(right for right, _ in pairs), sum(n for _, n in pairs)
 
 
 def baselines(its: Mapping[int, Sequence[Judged]]) -> dict[str, Measure]:
@@ -117,6 +129,14 @@ def baselines(its: Mapping[int, Sequence[Judged]]) -> dict[str, Measure]:
 
 def _measure(its: Mapping[int, Sequence[Judged]], of: Callable[[Judged], float]) -> Measure:
     return shares({seed: {one.id: of(one) for one in found} for seed, found in its.items()})
+
+
+def _ranks(said: Said, other: str) -> str:
+    """The PPM against another model by the pairs that each ranks right."""
+    gains = {
+        name: difference(pairs_of(said[other], *kinds), pairs_of(said["PPM"], *kinds)) for name, kinds in _KINDS.items()
+    }
+    return ", ".join(f"{points(gain)} points ({name})" for name, gain in gains.items()) + f" against {other}"
 
 
 def _order(said: Said, number: int) -> str:

@@ -1,5 +1,6 @@
 """Tables from made numbers: every figure is what can be counted."""
 
+import dataclasses
 import json
 
 import pytest
@@ -79,7 +80,7 @@ def test_runs_without_a_control_say_so():
 
 
 def test_reward_models_and_the_way_to_score_a_solution():
-    said = {name: {1: [ONE]} for name in ("PPM", "PQM")}
+    said = {"PPM": {1: [ONE]}, "PQM": {1: [dataclasses.replace(ONE, step=(0, 2))]}}
     table = reward_models_table({2: said, 3: said}, 4)
     rows = {row["chosen by"]: row for row in cells(table, 1)}
     assert rows["PPM"]["best-of-4, last"]["mean"] == 0
@@ -88,7 +89,8 @@ def test_reward_models_and_the_way_to_score_a_solution():
     assert rows["majority"]["PPM against it, points"]["mean"] == 0
     assert rows["random pick"]["best-of-4, last"]["mean"] == pytest.approx(1 / 3, abs=1e-4)
     assert table.to_json()["pairs"] == {"2": {"step": 2, "answer": 1}, "3": {"step": 2, "answer": 1}}
-    assert "Round 3: 2 step pairs (fewer than 300: little to go by), 1 answer pairs." in table.findings
+    few = "Round 3: 2 step pairs (fewer than 300: little to go by), 1 answer pairs; the PPM ranks them "
+    assert few + "+50.0 points (step), +0.0 points (answer), +33.3 points (all) against PQM." in table.findings
     assert table.findings[-1].startswith("Over all rounds the PPM chooses best by the product of its steps' scores")
 
 
