@@ -1,13 +1,16 @@
 """The paper's tables in miniature: which evolution, which seeds, and what each table may cost."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from rstar.config.base import Config
 
 Fpu = Literal["zero", "parent", "infinity"]
+Positive = Annotated[int, Field(ge=1)]
+RowName = Annotated[str, Field(pattern=r"^[^|<>`\n]+$", max_length=80)]
+"""What a row of a Markdown table may be called."""
 
 
 class SftDataConfig(Config):
@@ -24,13 +27,13 @@ class SftDataConfig(Config):
 class RewardModelsConfig(Config):
     """Table `reward-models`: value models of each round from the second on, judged by what they choose."""
 
-    rounds: tuple[int, ...] = ()
+    rounds: tuple[Positive, ...] = ()
     """Which rounds; all from the second on."""
     k: int = Field(8, ge=1)
     """Solutions a problem that are chosen among."""
     per_level: int | None = Field(None, ge=1)
     """Held-out problems a level; all."""
-    models: dict[str, dict[str, Any]] = {"pqm": {"kind": "pqm"}, "orm": {"kind": "orm"}}
+    models: dict[RowName, dict[str, Any]] = {"pqm": {"kind": "pqm"}, "orm": {"kind": "orm"}}
     """Value models beside the PPM: `kind`, and changes to the PPM's training settings. What learns from single steps
     takes twice the batch, so that all read as many texts."""
 
@@ -42,7 +45,7 @@ class ScalingConfig(Config):
     """Whose models; the last round's."""
     most: int = Field(64, ge=1)
     """Trajectories at most; the table has the powers of two up to it."""
-    mcts: tuple[int, ...] = (1, 4, 8, 16, 64)
+    mcts: tuple[Positive, ...] = (1, 4, 8, 16, 64)
     """Rollouts of the searches that are compared with samples."""
     per_level: int | None = Field(None, ge=1)
     """Held-out problems a level; all."""
@@ -51,13 +54,13 @@ class ScalingConfig(Config):
 class SearchesConfig(Config):
     """Table `searches`: MCTS against simpler ways to spend as many policy tokens."""
 
-    rounds: tuple[int, ...] = ()
+    rounds: tuple[Positive, ...] = ()
     """Whose models; those of all rounds from the second on."""
     ppm: int | None = Field(None, ge=1)
     """A round whose PPM judges for the policy of each of the rounds as well, as a verifier better than the policy."""
     per_level: int | None = Field(None, ge=1)
     """Held-out problems a level; all."""
-    rows: dict[str, dict[str, Any]] = {
+    rows: dict[RowName, dict[str, Any]] = {
         "majority of 8": {"kind": "self_consistency", "n": 8},
         "best of 8": {"kind": "best_of_n", "n": 8},
         "best of 8, product": {"kind": "best_of_n", "n": 8, "steps": "product"},
@@ -73,7 +76,7 @@ class AblationsConfig(Config):
     """The round that is made again, from its search or from a later stage on."""
     fpu: tuple[Fpu, ...] = ("zero", "parent", "infinity")
     """What an unvisited child is worth to UCT."""
-    rollouts: tuple[int, ...] = (8, 48)
+    rollouts: tuple[Positive, ...] = (8, 48)
     """Rollouts of the search."""
     by: tuple[Literal["q", "random"], ...] = ("random",)
     """Which correct trajectories are learned from."""

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rstar.config.paper import PaperConfig
-from rstar.errors import InputError
 from rstar.evaluate.seeds import Measure, difference, figure, shares
 from rstar.paper.judge import Judged, judged, samples, unguided
 from rstar.paper.order import points
 from rstar.paper.page import Cell, Difference, Grid, Table
 from rstar.paper.reward_models import chosen_by, pairs_of
-from rstar.paper.runs import Run, check_round, greedy, right, variant
+from rstar.paper.runs import Run, check_ppms, greedy, right, variant
 from rstar.pipeline import round as rounds
 from rstar.pipeline.prepare import required
 from rstar.pipeline.train import policy_stage, ppm_stage
@@ -41,9 +40,7 @@ class Outcome:
 
 def ablations(paper: PaperConfig, runs: list[Run]) -> Table:
     """Every change to what the policy learns from, and every change to the PPM."""
-    number = check_round(runs[0].cfg, paper.ablations.round, "ablations.round")
-    if runs[0].cfg.rounds[number - 1].ppm is None:
-        raise InputError(f"ablations.round: round {number} of {runs[0].cfg.name} trains no PPM")
+    (number,) = check_ppms(runs[0].cfg, (paper.ablations.round,), "ablations.round")
     policies = {AS_RUN: _outcome([(run, run) for run in runs], number)}
     for arm in policy_arms(paper, runs[0], number):
         policies[arm.label] = _outcome([(run, _made(run, arm, number)) for run in runs], number)

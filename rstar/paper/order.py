@@ -87,7 +87,9 @@ def points(gain: Figure) -> str:
 
 
 def _told(swap: Swap) -> str:
-    if not swap.gain.mean:
+    if swap.gain.mean is None:
+        return f"{swap.above} is above {swap.below} here, on other problems"
+    if swap.gain.mean == 0:
         return f"{swap.above} is level with {swap.below} here"
     verdict = "" if swap.gain.apart else ", not told apart"
     return f"{swap.above} is above {swap.below} here by {points(swap.gain)} points{verdict}"

@@ -22,9 +22,10 @@ of the evolution at each seed, then what the table needs on top, and writes the 
 stopped, and what is finished is reused, also by other tables. `seeds=[1]` makes a table of one seed, `--json` prints
 its figures. A section that is not here has not been made yet.
 
-A cell is the mean over seeds ± the standard deviation over seeds, then its 95 % interval: a percentile bootstrap over
-problems, all seeds of a problem together, paired where two methods are compared. So the interval says how far other
-problems would move a figure, the spread how far other seeds would. The paper's own figures (arXiv 2501.04519) are of
+A cell is the share over all seeds ± the standard deviation of the seeds' shares, then its 95 % interval: a percentile
+bootstrap over problems, all seeds of a problem together, paired where two methods are compared. So the interval, and
+with it every "beats" and "told apart", says how far other problems would move a figure; how far other seeds would is
+what the spread says, and `--json` has each seed's figure. The paper's own figures (arXiv 2501.04519) are of
 models of 1.5B to 7B parameters on competition mathematics: against those of a smaller model on other problems, orders
 can be compared, figures cannot.
 
@@ -121,9 +122,7 @@ def put(path: Path, name: str, text: str) -> bool:
 
     A section that differs in its date alone stays as it was. Raises InputError where the page cannot be one.
     """
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"out: {path} is a folder" if path.is_dir() else f"out: there is no folder {path.parent}")
-    page = path.read_text(encoding="utf-8") if path.exists() else head()
+    page = text_of(path)
     found = _find(page, name)
     if found is None:
         new = _inserted(page, name, text)
@@ -133,6 +132,16 @@ def put(path: Path, name: str, text: str) -> bool:
         new = page[: found[0]] + text + page[found[1] :]
     write_atomic(path, new.encode())
     return True
+
+
+def text_of(path: Path) -> str:
+    """What the page holds, of a new one its head. Raises InputError where it cannot be one."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(f"out: {path} is a folder" if path.is_dir() else f"out: there is no folder {path.parent}")
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else head()
+    except UnicodeDecodeError as error:
+        raise InputError(f"out: {path} is not text in UTF-8: {error}") from error
 
 
 def head() -> str:

@@ -4,8 +4,6 @@ They are of other models on other problems, so only their order can be compared.
 Qwen2.5-Math-7B and its successors.
 """
 
-PAPER = "arXiv 2501.04519"
-
 COVERAGE = {"1": 60.17, "2": 66.60, "3": 77.86, "4": 90.25}
 """Table 2: share of the 747k problems with a verified trajectory, by round."""
 POLICY = {"1": 69.6, "2": 73.6, "3": 75.8, "4": 78.4}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rstar.config.paper import PaperConfig
+from rstar.config.run import RunConfig
 from rstar.config.search import StepScores
 from rstar.config.train import PpmConfig
 from rstar.evaluate.seeds import Measure, difference, figure, shares
@@ -12,7 +13,7 @@ from rstar.paper import published
 from rstar.paper.judge import HOW, Judged, judged, samples, unguided
 from rstar.paper.order import points, sentence
 from rstar.paper.page import Cell, Difference, Grid, Table
-from rstar.paper.runs import Run, check_ppms, variant
+from rstar.paper.runs import Run, changed, check_ppms, variant
 from rstar.pipeline.values import value_stage
 
 ENOUGH = 300
@@ -30,7 +31,7 @@ Said = Mapping[str, Mapping[int, Sequence[Judged]]]
 def reward_models(paper: PaperConfig, runs: list[Run]) -> Table:
     """PPM, PQM and ORM of each round on solutions and trees of the round's policy."""
     by_round: dict[int, Said] = {}
-    for number in check_ppms(runs[0].cfg, paper.reward_models.rounds, "reward_models.rounds"):
+    for number in check(paper, runs[0].cfg):
         said: dict[str, dict[int, list[Judged]]] = {}
         for run in runs:
             asked = run.held_out(paper.reward_models.per_level)
@@ -43,11 +44,24 @@ def reward_models(paper: PaperConfig, runs: list[Run]) -> Table:
     return reward_models_table(by_round, paper.reward_models.k)
 
 
+def check(paper: PaperConfig, cfg: RunConfig) -> list[int]:
+    """The rounds that are asked for. Raises InputError where a setting is wrong."""
+    rounds = check_ppms(cfg, paper.reward_models.rounds, "reward_models.rounds")
+    for number in rounds:
+        changed(cfg, {number: {"values": _values(paper, cfg, number)}}, "reward_models.models")
+    return rounds
+
+
+def _values(paper: PaperConfig, cfg: RunConfig, number: int) -> dict[str, dict[str, Any]]:
+    """The settings of a round's other models."""
+    ppm = cfg.rounds[number - 1].ppm
+    assert ppm is not None
+    return {role: settings(ppm, told) for role, told in paper.reward_models.models.items()}
+
+
 def trained(paper: PaperConfig, run: Run, number: int) -> dict[str, Path]:
     """The round's PPM, and the other models, trained on the same trees from the same policy."""
-    ppm = run.cfg.rounds[number - 1].ppm
-    assert ppm is not None
-    values = {role: settings(ppm, told) for role, told in paper.reward_models.models.items()}
+    values = _values(paper, run.cfg, number)
     one = variant(run, "values", {number: {"values": values}}, number, ())
     for role in values:
         value_stage(one.cfg, number, role, one.progress)
@@ -67,18 +81,20 @@ def reward_models_table(by_round: Mapping[int, Said], k: int) -> Table:
     grids, findings, counts = [], [], {}
     for number, said in by_round.items():
         chosen = {name: chosen_by(its, "last") for name, its in said.items()}
+        ppm = (chosen["PPM"], chosen_by(said["PPM"], "product"))
         plain = baselines(next(iter(said.values())))
         rows: list[list[Cell]] = []
         for name, its in said.items():
             cells: list[Cell] = [name, *(figure(chosen_by(its, how)) for how in HOW)]
-            gain = None if name == "PPM" else Difference(difference(chosen[name], chosen["PPM"]))
+            gains = [None, None] if name == "PPM" else [Difference(difference(chosen[name], one)) for one in ppm]
             paper = published.REWARD_MODELS.get(name)
             pairs = [figure(pairs_of(its, kind)) for kind in ("step", "answer")]
-            rows.append([*cells, gain, *pairs, None if paper is None else f"{paper:g}"])
+            rows.append([*cells, *gains, *pairs, None if paper is None else f"{paper:g}"])
         for name, measure in plain.items():
-            gain = Difference(difference(measure, chosen["PPM"]))
-            rows.append([name, figure(measure), None, None, gain, None, None, None])
-        header = ["chosen by", *(f"best-of-{k}, {how}" for how in HOW), "PPM against it, points"]
+            gains = [Difference(difference(measure, one)) for one in ppm]
+            rows.append([name, figure(measure), None, None, *gains, None, None, None])
+        header = ["chosen by", *(f"best-of-{k}, {how}" for how in HOW)]
+        header += ["PPM, last, against it, points", "PPM, product, against it"]
         grids.append(Grid([*header, "step pairs", "answer pairs", "paper, MATH"], rows, f"Round {number}:"))
         count = {kind: figure(pairs_of(said["PPM"], kind)).n for kind in ("step", "answer")}
         counts[str(number)] = {kind: int(n) for kind, n in count.items()}
@@ -94,7 +110,8 @@ def reward_models_table(by_round: Mapping[int, Said], k: int) -> Table:
         "Value models by round (table 8)",
         f"Who chooses best among {k} solutions of each held-out problem, drawn by the round's policy, in %; and how"
         " often a step pair, or a pair of whole solutions, of unguided trees is ranked as its outcome does. A"
-        " solution's score is its last step's (as in the paper), the least of its steps', or their product. All models"
+        " solution's score is its last step's (as in the paper), the least of its steps', or their product; the PPM's"
+        " choice by the last and by the product stands against what the others choose by the last. All models"
         " start from the round's policy, on the same trees, and read as many texts in as many steps.",
         grids,
         findings,

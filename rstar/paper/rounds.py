@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rstar.config.paper import PaperConfig
+from rstar.config.run import RunConfig
 from rstar.core.problem import Problem
 from rstar.errors import InputError
 from rstar.evaluate.plot import Axes, Line
@@ -11,7 +13,7 @@ from rstar.evaluate.seeds import Figure, Measure, difference, figure, shares
 from rstar.paper import published
 from rstar.paper.order import points, sentence
 from rstar.paper.page import Cell, Difference, Grid, Plot, Table
-from rstar.paper.runs import Run, check_round, evaluated, levels_of, of_level, right
+from rstar.paper.runs import Run, check_round, check_search, evaluated, levels_of, of_level, right
 from rstar.pipeline.evaluate import guide_of
 from rstar.pipeline.use import models_of, needed_of, search_from
 from rstar.store.layout import TREES
@@ -114,7 +116,7 @@ def ppm(paper: PaperConfig, runs: list[Run]) -> Table:
         published.PPM,
         {str(n): shares(_greedy(paper, runs, kept)) for n in _judged(runs)},
         f"against greedy, policy of round {kept}, points",
-        about(runs[0], paper.search),
+        about(runs[0].cfg, paper.search),
     )
 
 
@@ -129,7 +131,7 @@ def system2(paper: PaperConfig, runs: list[Run]) -> Table:
         published.SYSTEM2,
         {str(n): shares(_greedy(paper, runs, n)) for n in _judged(runs)},
         "against greedy, points",
-        about(runs[0], paper.search),
+        about(runs[0].cfg, paper.search),
     )
 
 
@@ -191,9 +193,9 @@ def guided(
     return evaluated(run, how, run.held_out(per_level), needed_of(cfg, number, how, models), label)
 
 
-def about(run: Run, told: dict[str, object]) -> str:
+def about(cfg: RunConfig, told: Mapping[str, Any]) -> str:
     """A search by its kind and its size."""
-    how = search_from(run.cfg, {"kind": "mcts", **told}, models_of(run.cfg, None)[1], "search")
+    how = check_search(cfg, told, "search")
     size = {name: value for name, value in how.model_dump().items() if name in ("rollouts", "candidates", "n", "width")}
     settings = ", ".join(f"{name} {value}" for name, value in size.items())
     return how.kind + (f" ({settings})" if settings else "")

@@ -14,13 +14,13 @@ from rstar.config.paper import PaperConfig
 from rstar.config.run import RunConfig, merge
 from rstar.config.search import AnySearch
 from rstar.core.problem import Problem
-from rstar.errors import InputError
+from rstar.errors import InputError, RecipeDrift
 from rstar.evaluate.seeds import Measure
 from rstar.pipeline import inspect, round
 from rstar.pipeline.evaluate import evaluation, first_of_each_level, greedy_stage
 from rstar.pipeline.prepare import identity, paths_of, problems
 from rstar.pipeline.progress import Progress
-from rstar.pipeline.use import said
+from rstar.pipeline.use import said, search_from
 from rstar.store import manifest
 from rstar.store.answers import read_answers
 from rstar.store.fingerprint import fingerprint
@@ -76,7 +76,15 @@ def finished(paper: PaperConfig, progress: Progress) -> list[Run]:
         else:
             cfg = _stored(paper, cfg)
         runs.append(Run(seed, shortened(paper, cfg), heard, paths_of(cfg)))
+    for run in runs[1:]:
+        if _recipe(run.cfg) != _recipe(runs[0].cfg):
+            raise RecipeDrift(f"{run.paths.folder}: made by another config than {runs[0].paths.folder}")
     return runs
+
+
+def _recipe(cfg: RunConfig) -> dict[str, Any]:
+    """What runs of several seeds have in common."""
+    return cfg.model_dump(mode="json", exclude={"seed", "name", "runtime"})
 
 
 def planned(paper: PaperConfig, seed: int) -> RunConfig:
@@ -94,6 +102,8 @@ def shortened(paper: PaperConfig, cfg: RunConfig) -> RunConfig:
 def _stored(paper: PaperConfig, cfg: RunConfig) -> RunConfig:
     """The config with which a finished run was made. Raises InputError where a round is not finished."""
     folder = paths_of(cfg).folder
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such run; evolve=true makes it")
     stored = inspect.config([str(folder)])
     for number in range(1, len(shortened(paper, stored).rounds) + 1):
         found = manifest.read(paths_of(stored).round(number).report)
@@ -114,7 +124,12 @@ def check_round(cfg: RunConfig, number: int | None, where: str) -> int:
     return number
 
 
-def check_ppms(cfg: RunConfig, asked: tuple[int, ...], where: str) -> list[int]:
+def check_search(cfg: RunConfig, told: Mapping[str, Any], where: str) -> AnySearch:
+    """The evolution's search of held-out problems with some settings changed. Raises ConfigError."""
+    return search_from(cfg, {"kind": "mcts", **told}, {"ppm": Path()}, where)
+
+
+def check_ppms(cfg: RunConfig, asked: tuple[int | None, ...], where: str) -> list[int]:
     """The rounds that a setting names, or all from the second on. Raises InputError where one trains no PPM."""
     found = [check_round(cfg, number, where) for number in asked or range(2, len(cfg.rounds) + 1)]
     for number in found:
@@ -149,12 +164,10 @@ def variant(
     The stages are links, and each checks its recipe as ever: sharing one that the changes concern is drift. `also` is
     what else tells it from other runs of this name.
     """
-    data = run.cfg.model_dump(mode="json")
-    changed = [merge(own, rounds.get(number, {})) for number, own in enumerate(data["rounds"][:last], start=1)]
     told = fingerprint([last, {str(number): change for number, change in rounds.items()}, also])[:8]
-    data |= {"rounds": changed, "control": False, "name": f"{name}-{told}"}
-    data["runtime"]["runs"] = str(run.extra)
-    cfg = validate(RunConfig, data, f"{run.cfg.name}: {name}")
+    runtime = run.cfg.runtime.model_copy(update={"runs": run.extra})
+    own = {"rounds": run.cfg.rounds[:last], "control": False, "name": f"{name}-{told}", "runtime": runtime}
+    cfg = changed(run.cfg.model_copy(update=own), rounds, f"{run.cfg.name}: {name}")
     one = Run(run.seed, cfg, _of(run.progress, name), run.origin)
     whole = run.paths.folder
     for folder in (whole, *(run.round(number).folder for number in range(1, last + 1))):
@@ -163,6 +176,13 @@ def variant(
                 _link(stage, one.paths.folder / stage.relative_to(whole))
     round.start(cfg, last)
     return one
+
+
+def changed(cfg: RunConfig, rounds: Mapping[int, dict[str, Any]], where: str) -> RunConfig:
+    """A run's config with some settings of its rounds changed. Raises ConfigError."""
+    data = cfg.model_dump(mode="json")
+    data["rounds"] = [merge(own, rounds.get(number, {})) for number, own in enumerate(data["rounds"], start=1)]
+    return validate(RunConfig, data, where)
 
 
 def _link(stage: Path, link: Path) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from rstar.config.paper import PaperConfig
-from rstar.errors import InputError
 from rstar.evaluate.metrics import Ending, best_at, maj_at, pass_at
 from rstar.evaluate.plot import Axes, Line
 from rstar.evaluate.seeds import Measure, difference, figure, shares
@@ -12,7 +11,7 @@ from rstar.paper.judge import Judged, judged, samples
 from rstar.paper.order import points, sentence
 from rstar.paper.page import Cell, Grid, Plot, Table
 from rstar.paper.rounds import guided
-from rstar.paper.runs import Run, check_round, right
+from rstar.paper.runs import Run, check_ppms, right
 
 LAST, PRODUCT, MAJORITY, ANY = "best by PPM, last step", "best by PPM, product", "majority", "any (oracle)"
 MCTS = "MCTS"
@@ -24,9 +23,7 @@ Curves = Mapping[str, Mapping[int, Measure]]
 def scaling(paper: PaperConfig, runs: list[Run]) -> Table:
     """Samples chosen among by PPM or vote, and MCTS with as many rollouts."""
     how = paper.scaling
-    number = check_round(runs[0].cfg, how.round, "scaling.round")
-    if runs[0].cfg.rounds[number - 1].ppm is None:
-        raise InputError(f"scaling.round: round {number} of {runs[0].cfg.name} trains no PPM")
+    (number,) = check_ppms(runs[0].cfg, (how.round,), "scaling.round")
     said: dict[int, list[Judged]] = {}
     searched: dict[int, dict[int, dict[str, float]]] = {rollouts: {} for rollouts in how.mcts}
     for run in runs:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rstar.config.paper import PaperConfig
+from rstar.config.run import RunConfig
 from rstar.core.problem import Problem
 from rstar.errors import InputError
 from rstar.evaluate.seeds import Measure, difference, figure, shares
 from rstar.paper.order import points
 from rstar.paper.page import Cell, Difference, Grid, Table
 from rstar.paper.rounds import about, guided
-from rstar.paper.runs import Run, check_ppms, right
+from rstar.paper.runs import Run, check_ppms, check_search, right
 from rstar.store.answers import read_answers
 
 GREEDY, MCTS = "greedy", "MCTS"
@@ -30,12 +31,24 @@ class Searched:
 def searches(paper: PaperConfig, runs: list[Run]) -> Table:
     """Every strategy on the same held-out problems, by the models of each of the rounds."""
     cfg, told = runs[0].cfg, paper.searches
-    if MCTS not in told.rows:
-        raise InputError(f"searches.rows: there is no {MCTS!r}, which the others are compared with")
+    pairs = check(paper, cfg)
+    return searches_table({pair: _by_strategy(paper, runs, *pair) for pair in pairs}, about(cfg, told.rows[MCTS]))
+
+
+def check(paper: PaperConfig, cfg: RunConfig) -> list[tuple[int, int]]:
+    """The pairs of rounds that are asked for: whose policy, whose PPM. Raises InputError where a setting is wrong."""
+    told = paper.searches
     rounds = check_ppms(cfg, told.rounds, "searches.rounds")
     judges = check_ppms(cfg, (told.ppm,), "searches.ppm") if told.ppm else []
-    pairs = dict.fromkeys([*zip(rounds, rounds, strict=True), *((kept, judge) for judge in judges for kept in rounds)])
-    return searches_table({pair: _by_strategy(paper, runs, *pair) for pair in pairs}, about(runs[0], told.rows[MCTS]))
+    for name, row in told.rows.items():
+        if "kind" not in row:
+            raise InputError(f"searches.rows.{name}: kind is missing")
+        check_search(cfg, row, f"searches.rows.{name}")
+    if told.rows.get(MCTS, {}).get("kind") != "mcts":
+        raise InputError(f"searches.rows: there is no {MCTS!r} of kind mcts, which the others are compared with")
+    if GREEDY in told.rows:
+        raise InputError(f"searches.rows.{GREEDY}: the table has a row of this name already")
+    return [*zip(rounds, rounds, strict=True), *((kept, judge) for judge in judges for kept in rounds if kept != judge)]
 
 
 def _by_strategy(paper: PaperConfig, runs: list[Run], kept: int, judge: int) -> dict[str, Searched]:
@@ -86,8 +99,7 @@ def searches_table(by_models: Mapping[tuple[int, int], Mapping[str, Searched]], 
         "searches",
         "Searches at like budgets",
         "Held-out problems, in %, the reference hidden; costs are means of a problem. Greedy decoding writes one"
-        f" solution; the settings of the others make them write about as many tokens as {MCTS}, which is"
-        f" {ours_is}. The paper has no such table.",
+        f" solution; what the others write is in the table. {MCTS} is {ours_is}. The paper has no such table.",
         grids,
         findings,
     )

@@ -9,15 +9,16 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from rstar.config.paper import PaperConfig
+from rstar.config.run import RunConfig
 from rstar.config.search import SelfConsistencyConfig
 from rstar.core.trajectory import Trajectory
 from rstar.core.tree import Tree
-from rstar.errors import StageFailed
+from rstar.errors import InputError, StageFailed
 from rstar.evaluate.seeds import Measure, difference, figure, shares
 from rstar.paper import published
 from rstar.paper.order import sentence
 from rstar.paper.page import Cell, Difference, Grid, Table
-from rstar.paper.runs import Run, check_round, evaluated, greedy, right, variant
+from rstar.paper.runs import Run, changed, check_round, evaluated, greedy, right, variant
 from rstar.pipeline.prepare import required, searched
 from rstar.pipeline.search import grammar_of
 from rstar.pipeline.select import SFT_SCHEMA
@@ -36,7 +37,7 @@ Rows = list[dict[str, Any]]
 
 def sft_data(paper: PaperConfig, runs: list[Run]) -> Table:
     """Fine-tune on each kind of rows, and solve the held-out problems."""
-    number = check_round(runs[0].cfg, paper.sft_data.round, "sft_data.round")
+    number = check(paper, runs[0].cfg)
     solved: dict[str, dict[int, dict[str, float]]] = {kind: {} for kind in FOLDERS}
     metrics: dict[str, list[dict[str, Any]]] = {kind: [] for kind in FOLDERS}
     for run in runs:
@@ -46,6 +47,15 @@ def sft_data(paper: PaperConfig, runs: list[Run]) -> Table:
             solved[kind][run.seed] = right(greedy(one, 1, "held-out problems"), run.held_out(None))
             metrics[kind].append(required(one.round(1).select).metrics)
     return sft_data_table({kind: shares(found) for kind, found in solved.items()}, metrics, number)
+
+
+def check(paper: PaperConfig, cfg: RunConfig) -> int:
+    """The round that is asked for. Raises InputError where a setting is wrong."""
+    number = check_round(cfg, paper.sft_data.round, "sft_data.round")
+    if number == 1:
+        raise InputError(f"sft_data.round: {cfg.name} has no second round, whose data are compared")
+    changed(cfg, {1: {"policy": paper.sft_data.policy}}, "sft_data.policy")
+    return number
 
 
 def _drawn(paper: PaperConfig, run: Run, number: int) -> Path:

@@ -1,22 +1,21 @@
 """Every table by its name: made, written into the page, its plot beside it."""
 
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from pathlib import Path
+from typing import Any
 
 from rstar.config.paper import PaperConfig
+from rstar.config.run import RunConfig
 from rstar.errors import InputError
 from rstar.evaluate import plot
-from rstar.paper import EVERY, TABLES
+from rstar.paper import EVERY, TABLES, reward_models, searches, sft_data
 from rstar.paper.ablations import ablations
-from rstar.paper.page import Table, put, section
-from rstar.paper.reward_models import reward_models
+from rstar.paper.page import Table, put, section, text_of
 from rstar.paper.rounds import coverage, policy, ppm, system2
-from rstar.paper.runs import Run, check_round, finished, planned, shortened
+from rstar.paper.runs import Run, check_ppms, check_round, check_search, finished, planned, shortened
 from rstar.paper.scaling import scaling
-from rstar.paper.searches import searches
-from rstar.paper.sft_data import sft_data
 from rstar.pipeline.progress import Progress
 
 MAKERS: dict[str, Callable[[PaperConfig, list[Run]], Table]] = {
@@ -24,12 +23,23 @@ MAKERS: dict[str, Callable[[PaperConfig, list[Run]], Table]] = {
     "policy": policy,
     "ppm": ppm,
     "system2": system2,
-    "sft-data": sft_data,
-    "reward-models": reward_models,
+    "sft-data": sft_data.sft_data,
+    "reward-models": reward_models.reward_models,
     "scaling": scaling,
-    "searches": searches,
+    "searches": searches.searches,
     "ablations": ablations,
 }
+CHECKS: dict[str, Callable[[PaperConfig, RunConfig], Any]] = {
+    "ppm": lambda paper, cfg: check_round(cfg, paper.ppm_policy, "ppm_policy"),
+    "sft-data": sft_data.check,
+    "reward-models": reward_models.check,
+    "scaling": lambda paper, cfg: check_ppms(cfg, (paper.scaling.round,), "scaling.round"),
+    "searches": searches.check,
+    "ablations": lambda paper, cfg: check_ppms(cfg, (paper.ablations.round,), "ablations.round"),
+}
+"""What finds a wrong setting of a table before anything runs: it raises InputError."""
+SEARCHED = ("ppm", "system2", "scaling")
+"""Tables that search by the setting `search`."""
 DRAWN = ("policy", "scaling")
 """Tables with a plot."""
 
@@ -58,23 +68,17 @@ def make(paper: PaperConfig, names: Sequence[str], sources: Sequence[str], progr
 
 def _check(paper: PaperConfig, names: Sequence[str]) -> None:
     """Raises InputError."""
-    if paper.out.is_dir() or not paper.out.parent.is_dir():
-        why = f"{paper.out} is a folder" if paper.out.is_dir() else f"there is no folder {paper.out.parent}"
-        raise InputError(f"out: {why}")
     if any(name in DRAWN for name in names):
         plot.can_draw()
-    cfg = shortened(paper, planned(paper, paper.seeds[0]))
-    used: dict[str, dict[str, int | None]] = {
-        "ppm": {"ppm_policy": paper.ppm_policy},
-        "sft-data": {"sft_data.round": paper.sft_data.round},
-        "scaling": {"scaling.round": paper.scaling.round},
-        "ablations": {"ablations.round": paper.ablations.round},
-        "reward-models": {"reward_models.rounds": max(paper.reward_models.rounds, default=None)},
-        "searches": {"searches.rounds": max(paper.searches.rounds, default=None), "searches.ppm": paper.searches.ppm},
-    }
+    text_of(paper.out)
+    whole = planned(paper, paper.seeds[0])
+    check_round(whole, paper.rounds, "rounds")
+    cfg = shortened(paper, whole)
+    if any(name in SEARCHED for name in names):
+        check_search(cfg, paper.search, "search")
     for name in names:
-        for where, number in used.get(name, {}).items():
-            check_round(cfg, number, where)
+        if name in CHECKS:
+            CHECKS[name](paper, cfg)
 
 
 def write(paper: PaperConfig, table: Table, told: str) -> None:
@@ -102,10 +106,5 @@ def made(paper: PaperConfig) -> str:
 
 def command(name: str, sources: Sequence[str]) -> str:
     """How the table is made again; where things lie is left out."""
-    places = ("runs=", "out=", "evolve=")
-    return " ".join(["rstar paper", name, *(text for text in sources if not text.startswith(places))])
-
-
-def plot_of(paper: PaperConfig, table: Table) -> Path | None:
-    """Where the plot of a table lies."""
-    return paper.out.with_name(f"{paper.out.stem}-{table.name}.svg") if table.plot is not None else None
+    places = ("runs=", "out=")
+    return shlex.join(["rstar", "paper", name, *(text for text in sources if not text.startswith(places))])

@@ -43,6 +43,11 @@ def test_what_is_level_here_differs_from_the_paper():
     assert said(PPM=50, PQM=50, ORM=10).endswith("It differs in 1 of 3 pairs: PQM is level with PPM here.")
 
 
+def test_what_was_measured_on_other_problems_is_not_compared():
+    line = sentence({"a": 0.1, "b": 0.2}, {"a": 50.0, "b": 40.0}, lambda a, b: Figure(None, {}, None, 0))
+    assert line.endswith("It differs: b is above a here, on other problems.")
+
+
 def test_only_what_both_have_is_compared():
     assert "order of models is PPM > ORM; ours (round 2) is PPM > ORM" in said(PPM=90, ORM=10, mine=100)
     assert (

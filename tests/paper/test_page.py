@@ -59,6 +59,14 @@ def test_a_page_that_cannot_be_written_is_refused(tmp_path):
         put(tmp_path / "no" / "results.md", "ppm", text("ppm"))
 
 
+def test_a_page_that_is_no_text_is_refused(tmp_path):
+    page = tmp_path / "results.md"
+    page.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="is not text in UTF-8"):
+        put(page, "ppm", text("ppm"))
+    assert page.read_bytes() == b"\xff\xfe"
+
+
 def test_cells():
     three = figure(shares({1: {"a": 1, "b": 0}, 2: {"a": 1, "b": 1}}))
     assert shown(three) == "75.0 ± 35.4 (50.0–100.0)"

@@ -137,7 +137,22 @@ def test_a_run_that_lacks_a_round_is_named(desk, tmp_path):
     assert "lacks round 2" in done.stderr
     gone = copy.paper("policy", "evolve=false", "seeds=[7]")
     assert gone.returncode == 2
-    assert "tiny-seed-7" in gone.stderr
+    assert "tiny-seed-7: there is no such run; evolve=true makes it" in gone.stderr
+
+
+def test_seeds_of_other_recipes_are_not_pooled(desk, tmp_path):
+    copy = desk.copied(tmp_path / "copy")
+    other = copy.run.with_name("tiny-seed-2")
+    shutil.copytree(copy.run, other, symlinks=True)
+    note = other / "run.json"
+    stored = json.loads(note.read_text())
+    before = copy.page.read_text()
+    stored["config"]["rounds"][1]["policy"]["steps"] += 1
+    note.write_text(json.dumps(stored))
+    done = copy.paper("policy", "evolve=false", "seeds=[1, 2]")
+    assert done.returncode == 3, done.stderr
+    assert "tiny-seed-2: made by another config than" in done.stderr
+    assert copy.page.read_text() == before
 
 
 def test_another_recipe_is_drift(desk):
@@ -156,6 +171,23 @@ def test_another_recipe_is_drift(desk):
         (("reward-models", "reward_models.rounds=[3]"), "reward_models.rounds: there is no round 3"),
         (("searches", "searches.rounds=[3]"), "searches.rounds: there is no round 3"),
         (("searches", "searches.ppm=3"), "searches.ppm: there is no round 3"),
+        (("searches", "searches.rounds=[0]"), "searches.rounds"),
+        (("searches", "searches.rows={MCTS: {kind: mcts}, x: {n: 2}}"), "searches.rows.x: kind is missing"),
+        (
+            ("searches", "searches.rows={MCTS: {kind: mcts, rolouts: 3}}"),
+            "searches.rows.MCTS: rolouts is not a setting",
+        ),
+        (("searches", "searches.rows={x: {kind: nope}}"), "searches.rows.x.kind: 'nope' is not one of"),
+        (("searches", "searches.rows={MCTS: {kind: best_of_n}}"), "searches.rows: there is no 'MCTS' of kind mcts"),
+        (("searches", "searches.rows={greedy: {kind: greedy}, MCTS: {kind: mcts}}"), "searches.rows.greedy: the table"),
+        (("searches", "searches.rows={'a | b': {kind: mcts}}"), "searches.rows"),
+        (("system2", "search={rolouts: 3}"), "search: rolouts is not a setting"),
+        (("scaling", "scaling.mcts=[0]"), "scaling.mcts"),
+        (("reward-models", "reward_models.models={pqm: {kind: nope}}"), "reward_models.models: "),
+        (("sft-data", "sft_data.policy={stesp: 2}"), "sft_data.policy: "),
+        (("sft-data", "rounds=1", "sft_data.round=null"), "sft_data.round: tiny-seed-1 has no second round"),
+        (("ablations", "ablations.rollouts=[0]"), "ablations.rollouts"),
+        (("policy", "rounds=9"), "rounds: there is no round 9; tiny-seed-1 has rounds 1 to 2"),
         (("policy", "seeds=[1, 1]"), "seeds"),
         (("policy", "samples=3"), "samples is not a setting"),
         (("policy", "out=/"), "out: / is a folder"),

@@ -86,7 +86,8 @@ def test_reward_models_and_the_way_to_score_a_solution():
     assert rows["PPM"]["best-of-4, last"]["mean"] == 0
     assert rows["PPM"]["best-of-4, product"]["mean"] == 1
     assert rows["PPM"]["step pairs"]["mean"] == 0.5
-    assert rows["majority"]["PPM against it, points"]["mean"] == 0
+    assert rows["majority"]["PPM, last, against it, points"]["mean"] == 0
+    assert rows["majority"]["PPM, product, against it"]["mean"] == 1
     assert rows["random pick"]["best-of-4, last"]["mean"] == pytest.approx(1 / 3, abs=1e-4)
     assert table.to_json()["pairs"] == {"2": {"step": 2, "answer": 1}, "3": {"step": 2, "answer": 1}}
     few = "Round 3: 2 step pairs (fewer than 300: little to go by), 1 answer pairs; the PPM ranks them "
@@ -169,7 +170,7 @@ def test_searches_say_what_mcts_beats_and_what_beats_it():
         "MCTS": Searched(solving(5), cost(300)),
     }
     table = searches_table({(2, 2): found, (2, 5): found}, "mcts (rollouts 4)")
-    assert "MCTS, which is mcts (rollouts 4)" in table.compared
+    assert "MCTS is mcts (rollouts 4)." in table.compared
     assert [row["search"] for row in cells(table)] == ["greedy", "MCTS", "best of 8", "majority"]  # by policy tokens
     assert [row["policy tokens"] for row in cells(table)] == ["50", "300", "400", "1,234"]
     assert cells(table)[1]["MCTS against it, points"] is None
