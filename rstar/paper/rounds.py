@@ -15,7 +15,7 @@ from rstar.paper.order import points, sentence
 from rstar.paper.page import Cell, Difference, Grid, Plot, Table
 from rstar.paper.runs import Run, check_round, check_search, evaluated, levels_of, of_level, right
 from rstar.pipeline.evaluate import guide_of
-from rstar.pipeline.use import models_of, needed_of, search_from
+from rstar.pipeline.use import models_of, needed_of
 from rstar.store.layout import TREES
 from rstar.store.trees import read_trees
 
@@ -185,7 +185,7 @@ def guided(
     """The folder of a search of held-out problems; the run's own one where it is the same."""
     cfg = run.cfg
     models = models_of(cfg, number)[1] | {"policy": run.round(kept).policy}
-    how = search_from(cfg, {"kind": "mcts", **told}, models, "search")
+    how = check_search(cfg, told, "search")
     own = guide_of(cfg, number)
     if number == kept and own is not None and how == own[0] and per_level == cfg.evaluate.search_problems:
         return run.round(number).eval_search
