@@ -3,13 +3,15 @@
     python benchmarks/evolution.py configs/demo.yaml --seeds 1 2 3
 
 Prints each round's held-out pass@1 of policy and control by seed, and the difference with a paired bootstrap over
-problems, all seeds of a problem together; the last line is JSON. The bar: in the last round the policy beats its
-control by `--points` for the mean over seeds, and the interval of the difference lies above 0. Finished runs are
-reused.
+problems, all seeds of a problem together; the last line is JSON. The bars, for the mean over seeds: the policy rises
+in every round and ends at `--ends`; in the last round it beats its control by `--points`, and the interval of the
+difference lies above 0. Finished runs are reused.
 """
 
 import argparse
 import sys
+from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 import orjson
@@ -27,6 +29,7 @@ def main() -> int:
     parser.add_argument("config", nargs="+", help="config files and overrides, as `rstar evolve` takes them")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--points", type=float, default=10.0, help="the bar, in points of held-out pass@1")
+    parser.add_argument("--ends", type=float, default=0.0, help="the bar for the last round's pass@1, in %%")
     asked = parser.parse_args()
     evolution = (*asked.config, "control=true")
     paper = PaperConfig(evolution=evolution, seeds=tuple(asked.seeds), runs=config(evolution).runtime.runs)
@@ -47,9 +50,12 @@ def main() -> int:
     print(markdown(header, rows))
     gain = difference(_solved(runs, "control"), _solved(runs, "policy"))
     mean, (low, high) = gain.mean or 0.0, gain.interval or (0.0, 0.0)
+    by_round = [fmean(row["policy"] for row in table if row["round"] == n) for n in range(1, runs[0].last + 1)]
+    rises = all(before < after for before, after in pairwise(by_round))
     result = {
         "name": "evolution",
-        "ok": bool(100 * mean >= asked.points and low > 0),
+        "ok": bool(rises and 100 * by_round[-1] >= asked.ends and 100 * mean >= asked.points and low > 0),
+        "policy": [round(100 * share, 2) for share in by_round],
         "points_over_control": [round(100 * (value or 0.0), 2) for value in gain.by_seed.values()],
         "mean": round(100 * mean, 2),
         "interval": [round(100 * low, 2), round(100 * high, 2)],

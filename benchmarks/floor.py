@@ -1,25 +1,34 @@
-"""What a COUNTDOWN search finds without any model: coverage of random legal play.
+"""What a COUNTDOWN search finds, against what it finds without any model: coverage and random legal play.
 
-    python benchmarks/floor.py configs/evolve-countdown.yaml --round 2 --seeds 1 2 3
+    python benchmarks/floor.py configs/evolve-countdown.yaml --seeds 1 2 3
 
-Searches the training problems of a round with the round's own settings (terminal-guided), every candidate a random
-legal move. Steps are replayed in this process by the rules of the verifier, which are those of the problems' setup, so
-it takes seconds. What a policy finds means something only above this: `base` learns to play so, and `explore` mixes
-such candidates into a policy's. The last line is JSON.
+Random play searches the training problems of each round from the second on with the round's own settings
+(terminal-guided), every candidate a random legal move. Steps are replayed in this process by the rules of the verifier,
+which are those of the problems' setup, so it takes seconds. What a policy finds means something only above this:
+`base` learns to play so, and `explore` mixes such candidates into a policy's.
+
+Beside it stands what the evolution found at each seed, with the difference by a paired bootstrap over problems, all
+seeds of a problem together. Finished runs are reused, such as those of `benchmarks/evolution.py` with the same words;
+`--alone` makes none and asks random play only. The last line is JSON. The bar: in each of these rounds the evolution
+finds more, and the interval of the difference lies above 0.
 """
 
 import argparse
 import sys
-from collections import Counter
-from typing import Any
 
 import orjson
 
 from rstar.answers.countdown import Puzzle, after, judge, moves_of
+from rstar.cli.screen import progress
+from rstar.config.paper import PaperConfig
+from rstar.config.run import RunConfig
 from rstar.core.execution import ROOT_STATE, Status, StepResult
-from rstar.data.countdown import LEVELS, Player, shown
+from rstar.data.countdown import Player, shown
 from rstar.data.sets import make
-from rstar.evaluate.report import markdown, percent
+from rstar.evaluate.seeds import Figure, difference, figure, shares
+from rstar.paper.page import Cell, Difference, Grid
+from rstar.paper.rounds import solved
+from rstar.paper.runs import Run, finished, of_level
 from rstar.pipeline.inspect import config
 from rstar.pipeline.prepare import turn_of
 from rstar.pipeline.search import Pass, grammar_of
@@ -57,26 +66,50 @@ class Played:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", nargs="+", help="config files and overrides, as `rstar evolve` takes them")
-    parser.add_argument("--round", type=int, default=2, help="whose settings are used")
+    parser.add_argument("--rounds", type=int, nargs="+", help="which rounds; all from the second on")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--alone", action="store_true", help="random play only, without an evolution")
     asked = parser.parse_args()
-    table: list[dict[str, Any]] = []
-    for seed in asked.seeds:
-        cfg = config([*asked.config, f"seed={seed}"])
-        how = cfg.rounds[asked.round - 1].search.model_copy(update={"annotation": "terminal"})
-        one = Pass(how, Prompts(grammar_of(cfg)))
-        solved: Counter[str] = Counter()
-        every: Counter[str] = Counter()
-        for problem in turn_of(cfg, asked.round, make(cfg).train):
-            tree = drive(one.search(problem, seed), Played(Puzzle.read(problem.answer or ""), Player(1.0)))
-            every[problem.level or ""] += 1
-            solved[problem.level or ""] += any(node.correct for node in tree.nodes)
-        shares = {level: solved[level] / every[level] for level in LEVELS if level in every}
-        table.append({"seed": seed, **shares, "all": solved.total() / every.total()})
-    names = list(table[0])[1:]
-    print(markdown(["seed", *names], [[str(row["seed"]), *(percent(row[name]) for name in names)] for row in table]))
-    print(orjson.dumps({"name": "floor", "round": asked.round, "coverage": table}).decode())
-    return 0
+    cfgs = {seed: config([*asked.config, f"seed={seed}"]) for seed in asked.seeds}
+    first = cfgs[asked.seeds[0]]
+    rounds = asked.rounds or range(2, len(first.rounds) + 1)
+    runs: list[Run] = []
+    if not asked.alone:
+        evolution = (*asked.config, "control=true")
+        paper = PaperConfig(evolution=evolution, seeds=tuple(asked.seeds), runs=first.runtime.runs)
+        with progress(quiet=False) as report:
+            runs = finished(paper, report)
+    rows: list[list[Cell]] = []
+    names: list[str] = []
+    gains: list[Figure] = []
+    for number in rounds:
+        level: dict[str, str] = {}
+        found = {"random play": shares({seed: played(cfg, number, level) for seed, cfg in cfgs.items()})}
+        if runs:
+            found["evolution"] = shares({run.seed: solved(run.round(number).search, level) for run in runs})
+            gains.append(difference(*found.values()))
+        names = sorted(set(level.values()))
+        for who, measure in found.items():
+            by_level = [figure(of_level(measure, level, name)).mean for name in names]
+            against = Difference(gains[-1]) if who == "evolution" else None
+            rows.append([number, who, *by_level, figure(measure), against])
+    grid = Grid(["round", "searched by", *names, "all", "against random play, points"], rows)
+    print(grid.markdown())
+    ok = all(gain.interval is not None and gain.interval[0] > 0 for gain in gains)
+    print(orjson.dumps({"name": "floor", "ok": ok, "coverage": grid.to_json()}).decode())
+    return 0 if ok else 1
+
+
+def played(cfg: RunConfig, number: int, level: dict[str, str]) -> dict[str, float]:
+    """Problem -> 1 where random play solves it, of those that a round searches; its level is noted."""
+    how = cfg.rounds[number - 1].search.model_copy(update={"annotation": "terminal"})
+    one = Pass(how, Prompts(grammar_of(cfg)))
+    found: dict[str, float] = {}
+    for problem in turn_of(cfg, number, make(cfg).train):
+        tree = drive(one.search(problem, cfg.seed), Played(Puzzle.read(problem.answer or ""), Player(1.0)))
+        level[problem.id] = problem.level or "all"
+        found[problem.id] = float(any(node.correct for node in tree.nodes))
+    return found
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class PaperConfig(Config):
 
     evolution: tuple[str, ...] = Field(min_length=1)
     """Config files and overrides of the evolution, as `rstar evolve` takes them. Its runs are called NAME-seed-SEED."""
-    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, le=4_000_000)], ...] = Field((1, 2, 3), min_length=1)
     """One run for each."""
     rounds: int | None = Field(None, ge=1)
     """Only so many rounds of the evolution, for tables of early rounds; all."""

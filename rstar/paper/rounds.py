@@ -26,7 +26,7 @@ def coverage(paper: PaperConfig, runs: list[Run]) -> Table:
     level: dict[str, str] = {}
     by_round: dict[str, Measure] = {}
     for number in range(1, last + 1):
-        by_round[str(number)] = shares({run.seed: _solved(run.round(number).search, level) for run in runs})
+        by_round[str(number)] = shares({run.seed: solved(run.round(number).search, level) for run in runs})
     return coverage_table(by_round, level)
 
 
@@ -105,8 +105,9 @@ def policy_table(policies: Mapping[str, Measure], controls: Mapping[str, Measure
 
 def ppm(paper: PaperConfig, runs: list[Run]) -> Table:
     """Search with the policy of one round and the PPM of each."""
-    kept = check_round(runs[0].cfg, paper.ppm_policy, "ppm_policy")
-    found = {str(n): _searched(paper, runs, n, kept) for n in _judged(runs)}
+    cfg = runs[0].cfg
+    kept = check_round(cfg, paper.ppm_policy, "ppm_policy")
+    found = {str(n): _searched(paper, runs, n, kept) for n in check_guides(paper, cfg)}
     return _search_table(
         "ppm",
         "PPM by round, the policy kept (table 4)",
@@ -114,25 +115,34 @@ def ppm(paper: PaperConfig, runs: list[Run]) -> Table:
         " in %.",
         found,
         published.PPM,
-        {str(n): shares(_greedy(paper, runs, kept)) for n in _judged(runs)},
+        {number: shares(_greedy(paper, runs, kept)) for number in found},
         f"against greedy, policy of round {kept}, points",
-        about(runs[0].cfg, paper.search),
+        about(cfg, paper.search),
     )
 
 
 def system2(paper: PaperConfig, runs: list[Run]) -> Table:
     """Search with policy and PPM of each round."""
-    found = {str(n): _searched(paper, runs, n, n) for n in _judged(runs)}
+    found = {str(n): _searched(paper, runs, n, n) for n in check_guides(paper, runs[0].cfg)}
     return _search_table(
         "system2",
         "Accuracy with search by round (table 6)",
         "Search of held-out problems with the policy and the PPM of each round, the reference hidden, in %.",
         found,
         published.SYSTEM2,
-        {str(n): shares(_greedy(paper, runs, n)) for n in _judged(runs)},
+        {number: shares(_greedy(paper, runs, int(number))) for number in found},
         "against greedy, points",
         about(runs[0].cfg, paper.search),
     )
+
+
+def check_guides(paper: PaperConfig, cfg: RunConfig) -> list[int]:
+    """The rounds with a PPM to search with. Raises InputError where there is none, or a setting is wrong."""
+    check_search(cfg, paper.search, "search")
+    found = [number for number, one in enumerate(cfg.rounds, start=1) if one.ppm is not None]
+    if not found:
+        raise InputError(f"{cfg.name}: no round trains a PPM (ppm: null), so there is none to search with")
+    return found
 
 
 def _search_table(
@@ -158,15 +168,6 @@ def _search_table(
     verdict = "" if gain.apart else ", not told apart"
     findings = [_rounds(ours, paper, found), f"Search against greedy in round {last}: {points(gain)} points{verdict}."]
     return Table(name, title, f"{compared} The search: {how}.", [Grid(header, rows)], findings)
-
-
-def _judged(runs: list[Run]) -> list[int]:
-    """The rounds with a PPM. Raises InputError where there is none."""
-    cfg = runs[0].cfg
-    found = [number for number, one in enumerate(cfg.rounds, start=1) if one.ppm is not None]
-    if not found:
-        raise InputError(f"{cfg.name}: no round trains a PPM (ppm: null), so there is none to search with")
-    return found
 
 
 def _searched(paper: PaperConfig, runs: list[Run], number: int, kept: int) -> Measure:
@@ -209,14 +210,14 @@ def _asked(paper: PaperConfig, run: Run) -> list[Problem]:
     return run.held_out(paper.per_level)
 
 
-def _solved(folder: Path, level: dict[str, str]) -> dict[str, float]:
+def solved(folder: Path, level: dict[str, str]) -> dict[str, float]:
     """Problem -> 1 where any tree of a search has a correct leaf; its level is noted."""
-    solved: dict[str, float] = {}
+    found: dict[str, float] = {}
     for tree in read_trees(folder / TREES):
         name = tree.problem.id
         level[name] = tree.problem.level or "all"
-        solved[name] = max(solved.get(name, 0.0), float(any(node.correct for node in tree.nodes)))
-    return solved
+        found[name] = max(found.get(name, 0.0), float(any(node.correct for node in tree.nodes)))
+    return found
 
 
 def _rounds(ours: Mapping[str, float | None], paper: Mapping[str, float], found: Mapping[str, Measure]) -> str:

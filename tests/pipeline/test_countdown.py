@@ -226,12 +226,14 @@ def test_wrong_settings_are_named(tmp_path, overrides, said):
 
 def test_the_floor_is_measured_without_a_model(tmp_path):
     (tmp_path / "run.yaml").write_text(CONFIG, encoding="utf-8")
-    words = [sys.executable, "benchmarks/floor.py", str(tmp_path / "run.yaml"), "--seeds", "1", "2"]
+    words = [sys.executable, "benchmarks/floor.py", str(tmp_path / "run.yaml"), "--seeds", "1", "2", "--alone"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert [row["seed"] for row in told["coverage"]] == [1, 2]
-    assert all(0 < row[level] <= 1 for row in told["coverage"] for level in ("L2", "L3", "all"))
+    (row,) = told["coverage"]
+    assert (row["round"], row["searched by"]) == (2, "random play")
+    assert 0 < row["L3"] < row["L2"] <= 1
+    assert set(row["all"]["by_seed"]) == {"1", "2"}
     assert list(tmp_path.iterdir()) == [tmp_path / "run.yaml"]
 
 
