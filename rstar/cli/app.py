@@ -293,7 +293,9 @@ def show(
     from rstar.core.show import show as render
 
     if problem is None:
-        for row in inspect.problems_of(run, number, stage):
+        rows = inspect.problems_of(run, number, stage)
+        screen.err.print(f"{stage} of round {number}; --round and --stage name another", highlight=False)
+        for row in rows:
             if json:
                 screen.json_line(row)
             else:
@@ -458,14 +460,16 @@ def _show_evaluation(told: dict[str, Any]) -> None:
 def _show_solution(found: Any) -> None:
     """The chosen solution step by step, each with N, Q and score, and how many of the other answers agree."""
     from rstar.answers.normal import normal_form
+    from rstar.search.reward import SCORED_BY
 
     nodes = found.tree.nodes
+    made = f" ({SCORED_BY[found.scored_by]})" if found.scored_by else ""
     if found.leaf is None:
         screen.out.print("no solution found", markup=False, highlight=False)
     else:
         for at in found.tree.path(found.leaf):
             node = nodes[at]
-            whose = "solution's score" if at == found.leaf else "score"
+            whose = f"solution's score{made}" if at == found.leaf else "score"
             score = "" if node.score is None else f"  {whose} {node.score:+.2f}"
             screen.out.print(
                 f"── step {node.depth}  N {node.visits}  Q {node.q:+.2f}{score}", markup=False, highlight=False

@@ -107,6 +107,8 @@ def _explain(item: Any, data: Any) -> str:
     if item["type"] == "missing":
         return f"{path} is missing"
     got = "" if isinstance(item["input"], dict) else f", not {item['input']!r}"
+    if item["type"] in ("tuple_type", "list_type"):
+        return f"{path}: a list is expected, such as [{item['input']}]{got}"
     return f"{path}: {item['msg']}{got}"
 
 
@@ -174,7 +176,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), _Strict)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); a setting is written KEY=VALUE") from error
+        hint = "" if len(path.parts) > 1 else "; a setting is written KEY=VALUE"
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}){hint}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 (byte {error.start})") from error
     except yaml.YAMLError as error:

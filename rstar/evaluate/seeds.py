@@ -85,6 +85,11 @@ def difference(first: Measure, second: Measure) -> Figure:
     )
 
 
+def problems(measure: Measure) -> int:
+    """How many problems a seed has, the most of them."""
+    return max((len(its) for its in measure.values()), default=0)
+
+
 def figure_of_seeds(measure: Measure) -> dict[int, float | None]:
     """The mean of each seed."""
     return {seed: _of(its.values()) for seed, its in measure.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rstar.config.paper import PaperConfig
-from rstar.evaluate.seeds import Measure, difference, figure, shares
+from rstar.evaluate.seeds import Measure, difference, figure, problems, shares
 from rstar.paper.judge import Judged, judged, samples, unguided
 from rstar.paper.order import points
 from rstar.paper.page import Cell, Difference, Grid, Table
@@ -173,8 +173,16 @@ def ablations_table(
         f"Round {number} made again with one setting changed, from the stage on that it concerns. {described} In %; the"
         " paper has no such table.",
         [
-            Grid(["policy", *counted, "pass@1", "against as run, points"], rows, "What the policy learns from:"),
-            Grid(["PPM", "step pairs", "answer pairs", *best], judgements, "What the PPM learns from, and how:"),
+            Grid(
+                ["policy", *counted, "pass@1", "against as run, points"],
+                rows,
+                f"What the policy learns from ({problems(own)} held-out problems):",
+            ),
+            Grid(
+                ["PPM", "step pairs", "answer pairs", *best],
+                judgements,
+                f"What the PPM learns from, and how ({problems(chosen[AS_RUN])} held-out problems):",
+            ),
         ],
         [_told({label: one.solved for label, one in policies.items()}, "pass@1"), _told(chosen, "best-of-k")],
     )

@@ -46,6 +46,8 @@ def sentence(
     if len(common) < 2:
         return f"Order: fewer than two of the paper's {of} are here, so there is nothing to compare."
     means = {name: ours[name] or 0.0 for name in common}
+    if len(set(means.values())) == 1:
+        return f"The paper's order of {of} is {chain(paper, common)}; ours{measured} are all level."
     line = f"The paper's order of {of} is {chain(paper, common)}; ours{measured} is {chain(means, common)}"
     found = swaps(ours, paper, gain)
     if not found:

@@ -8,13 +8,14 @@ from rstar.config.paper import PaperConfig
 from rstar.config.run import RunConfig
 from rstar.config.search import StepScores
 from rstar.config.train import PpmConfig
-from rstar.evaluate.seeds import Measure, difference, figure, shares
+from rstar.evaluate.seeds import Measure, difference, figure, problems, shares
 from rstar.paper import published
 from rstar.paper.judge import HOW, Judged, judged, samples, unguided
 from rstar.paper.order import points, sentence
 from rstar.paper.page import Cell, Difference, Grid, Table
 from rstar.paper.runs import Run, changed, check_ppms, variant
 from rstar.pipeline.values import value_stage
+from rstar.search.reward import SCORED_BY
 
 ENOUGH = 300
 """Step pairs below which a table says that they are few."""
@@ -105,11 +106,12 @@ def reward_models_table(by_round: Mapping[int, Said], k: int) -> Table:
         )
     number, said = list(by_round.items())[-1]
     findings += [_order(said, number), _against(said, number), _best_how(by_round)]
+    asked = max(problems(chosen_by(said["PPM"], "last")) for said in by_round.values())
     return Table(
         "reward-models",
         "Value models by round (table 8)",
-        f"Who chooses best among {k} solutions of each held-out problem, drawn by the round's policy, in %; and how"
-        " often a step pair, or a pair of whole solutions, of unguided trees is ranked as its outcome does. A"
+        f"Who chooses best among {k} solutions of each of {asked} held-out problems, drawn by the round's policy, in %;"
+        " and how often a step pair, or a pair of whole solutions, of unguided trees is ranked as its outcome does. A"
         " solution's score is its last step's (as in the paper), the least of its steps', or their product; the PPM's"
         " choice by the last and by the product stands against what the others choose by the last. All models"
         " start from the round's policy, on the same trees, and read as many texts in as many steps.",
@@ -181,15 +183,12 @@ def _best_how(by_round: Mapping[int, Said]) -> str:
         }
         for how in HOW
     }
-    means = {how: figure(measure).mean or 0.0 for how, measure in found.items()}
-    best = max(HOW, key=lambda how: means[how])
-    if best == "last":
-        return "Over all rounds the PPM chooses best by its last step's score, as the paper does."
-    gain = difference(found["last"], found[best])
+    best, *others = sorted(HOW, key=lambda how: -(figure(found[how]).mean or 0.0))
+    other = others[0] if best == "last" else "last"
+    gain = difference(found[other], found[best])
     verdict = "" if gain.apart else ", not told apart"
+    paper = ", as in the paper" if best == "last" else ""
     return (
-        f"Over all rounds the PPM chooses best by the {_WORDS[best]}: {points(gain)} points against the last{verdict}."
+        f"Over all rounds the PPM chooses best by {SCORED_BY[best]}{paper}: {points(gain)} points against"
+        f" {SCORED_BY[other]}{verdict}."
     )
-
-
-_WORDS = {"min": "least of its steps' scores", "product": "product of its steps' scores"}

@@ -9,7 +9,7 @@ from rstar.config.run import RunConfig
 from rstar.core.problem import Problem
 from rstar.errors import InputError
 from rstar.evaluate.plot import Axes, Line
-from rstar.evaluate.seeds import Figure, Measure, difference, figure, shares
+from rstar.evaluate.seeds import Figure, Measure, difference, figure, problems, shares
 from rstar.paper import published
 from rstar.paper.order import points, sentence
 from rstar.paper.page import Cell, Difference, Grid, Plot, Table
@@ -92,8 +92,9 @@ def policy_table(policies: Mapping[str, Measure], controls: Mapping[str, Measure
     return Table(
         "policy",
         "Pass@1 of the policy by round, beside the control (table 3)",
-        "Greedy solutions of the held-out problems, in %. The control is the same model, trained on the bootstrap data"
-        " alone for as many optimizer steps; round 1's control is its policy.",
+        f"Greedy solutions of {problems(next(iter(policies.values())))} held-out problems, in %. The control is the"
+        " same model, trained on the bootstrap data alone for as many optimizer steps; round 1's control is its"
+        " policy.",
         [
             Grid(["round", "policy", "control", "policy against control, points", "paper, MATH"], rows),
             Grid(["round", "pass@1 of", *names], by_level, "By level:"),
@@ -111,8 +112,7 @@ def ppm(paper: PaperConfig, runs: list[Run]) -> Table:
     return _search_table(
         "ppm",
         "PPM by round, the policy kept (table 4)",
-        f"Search of held-out problems with the policy of round {kept} and the PPM of each round, the reference hidden,"
-        " in %.",
+        f"with the policy of round {kept} and the PPM of each round",
         found,
         published.PPM,
         {number: shares(_greedy(paper, runs, kept)) for number in found},
@@ -127,7 +127,7 @@ def system2(paper: PaperConfig, runs: list[Run]) -> Table:
     return _search_table(
         "system2",
         "Accuracy with search by round (table 6)",
-        "Search of held-out problems with the policy and the PPM of each round, the reference hidden, in %.",
+        "with the policy and the PPM of each round",
         found,
         published.SYSTEM2,
         {number: shares(_greedy(paper, runs, int(number))) for number in found},
@@ -167,7 +167,8 @@ def _search_table(
     gain = difference(greedy[last], found[last])
     verdict = "" if gain.apart else ", not told apart"
     findings = [_rounds(ours, paper, found), f"Search against greedy in round {last}: {points(gain)} points{verdict}."]
-    return Table(name, title, f"{compared} The search: {how}.", [Grid(header, rows)], findings)
+    asked = f"Search of {problems(found[last])} held-out problems {compared}, the reference hidden, in %."
+    return Table(name, title, f"{asked} The search: {how}.", [Grid(header, rows)], findings)
 
 
 def _searched(paper: PaperConfig, runs: list[Run], number: int, kept: int) -> Measure:

@@ -8,7 +8,7 @@ from rstar.config.paper import PaperConfig
 from rstar.config.run import RunConfig
 from rstar.core.problem import Problem
 from rstar.errors import InputError
-from rstar.evaluate.seeds import Measure, difference, figure, shares
+from rstar.evaluate.seeds import Measure, difference, figure, problems, shares
 from rstar.paper.order import points
 from rstar.paper.page import Cell, Difference, Grid, Table
 from rstar.paper.rounds import about, guided
@@ -88,18 +88,19 @@ def searches_table(by_models: Mapping[tuple[int, int], Mapping[str, Searched]], 
         header = ["search", "accuracy", *COSTS, f"{MCTS} against it, points"]
         grids.append(Grid(header, rows, f"{_models(kept, judge)}:"))
         others = {name: difference(one.solved, ours.solved) for name, one in found.items() if name != MCTS}
-        told = [f"{name} ({points(gain)})" for name, gain in others.items() if gain.apart and (gain.mean or 0) > 0]
-        same = [name for name, gain in others.items() if not gain.apart]
-        ahead = [f"{name} ({points(gain)})" for name, gain in others.items() if gain.apart and (gain.mean or 0) < 0]
+        told = [f"`{name}` {points(gain)}" for name, gain in others.items() if gain.apart and (gain.mean or 0) > 0]
+        same = [f"`{name}`" for name, gain in others.items() if not gain.apart]
+        ahead = [f"`{name}` {points(gain)}" for name, gain in others.items() if gain.apart and (gain.mean or 0) < 0]
         parts = [f"beats {', '.join(told)}"] if told else []
         parts += [f"is not told apart from {', '.join(same)}"] if same else []
         parts += [f"is beaten by {', '.join(ahead)}"] if ahead else []
         findings.append(f"{_models(kept, judge)}: {MCTS} {'; '.join(parts)}.")
+    asked = max(problems(one.solved) for found in by_models.values() for one in found.values())
     return Table(
         "searches",
         "Searches at like budgets",
-        "Held-out problems, in %, the reference hidden; costs are means of a problem. Greedy decoding writes one"
-        f" solution; what the others write is in the table. {MCTS} is {ours_is}. The paper has no such table.",
+        f"{asked} held-out problems, in %, the reference hidden; costs are means of a problem. Greedy decoding writes"
+        f" one solution; what the others write is in the table. {MCTS} is {ours_is}. The paper has no such table.",
         grids,
         findings,
     )

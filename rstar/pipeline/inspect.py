@@ -184,7 +184,10 @@ def trees_of(folder: Path, number: int, stage: str, problem: str) -> list[Tree]:
     """The trees of one problem. Raises InputError when the stage has none."""
     found = [tree for tree in _trees(folder, number, stage) if tree.problem.id == problem]
     if not found:
-        raise InputError(f"{folder}: {stage} of round {number} has no finished tree of problem {problem!r}")
+        raise InputError(
+            f"{folder}: {stage} of round {number} has no finished tree of problem {problem!r} (--round and --stage name"
+            " another)"
+        )
     return found
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from rstar.config.engine import LaunchConfig, VllmConfig
 from rstar.config.load import load, validate
 from rstar.config.run import RunConfig, merge
-from rstar.config.search import CONFIGS, AnySearch
+from rstar.config.search import CONFIGS, AnySearch, BestOfNConfig, MctsConfig, StepScores
 from rstar.core.problem import Problem
 from rstar.core.tree import Tree
 from rstar.data import benchmarks
@@ -128,6 +128,8 @@ class Solved:
     round: int
     leaf: int | None
     tree: Tree
+    scored_by: StepScores | None
+    """What the score of a whole solution is made of; None where the strategy makes none."""
 
     @property
     def answer(self) -> str | None:
@@ -155,7 +157,8 @@ def solve(
     check_servers(cfg.engine, needed)
     tree = asyncio.run(_solve(cfg, how, needed, typed(cfg, text), tell))
     with equality_of(cfg) as equal:
-        return Solved(which, choose(tree, how, equal), tree)
+        scored_by = how.steps if isinstance(how, MctsConfig | BestOfNConfig) else None
+        return Solved(which, choose(tree, how, equal), tree, scored_by)
 
 
 async def _solve(

@@ -44,6 +44,15 @@ def settle(tree: Tree, born: list[int], prompts: Prompts, role: str | None, over
             tree.close(i)
 
 
+SCORED_BY: dict[StepScores, str] = {
+    "last": "its last step's score",
+    "min": "the least of its steps' scores",
+    "mean": "the mean of its steps' scores",
+    "product": "the product of its steps' scores",
+}
+"""What a solution's score is, in words."""
+
+
 def solution_score(steps: Sequence[float], over: StepScores) -> float:
     """A solution's score in [-1, 1] from those of its steps: the last, the least, their mean or their product."""
     if over == "product":

@@ -41,6 +41,7 @@ def test_a_pair_that_is_not_told_apart_says_so():
 
 def test_what_is_level_here_differs_from_the_paper():
     assert said(PPM=50, PQM=50, ORM=10).endswith("It differs in 1 of 3 pairs: PQM is level with PPM here.")
+    assert said(PPM=0, PQM=0, ORM=0).endswith("; ours (round 2) are all level.")
 
 
 def test_what_was_measured_on_other_problems_is_not_compared():

@@ -174,9 +174,9 @@ def test_searches_say_what_mcts_beats_and_what_beats_it():
     assert [row["search"] for row in cells(table)] == ["greedy", "MCTS", "best of 8", "majority"]  # by policy tokens
     assert [row["policy tokens"] for row in cells(table)] == ["50", "300", "400", "1,234"]
     assert cells(table)[1]["MCTS against it, points"] is None
-    assert table.findings[0].startswith("Models of round 2: MCTS beats greedy (+40.0 (")
-    assert "; is not told apart from majority; is beaten by best of 8 (-40.0 (" in table.findings[0]
-    assert table.findings[1].startswith("Policy of round 2 with the PPM of round 5: MCTS beats greedy")
+    assert table.findings[0].startswith("Models of round 2: MCTS beats `greedy` +40.0 (")
+    assert "; is not told apart from `majority`; is beaten by `best of 8` -40.0 (" in table.findings[0]
+    assert table.findings[1].startswith("Policy of round 2 with the PPM of round 5: MCTS beats `greedy`")
 
 
 def test_costs_are_means_over_the_problems_that_were_asked(tmp_path):
