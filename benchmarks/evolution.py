@@ -3,24 +3,28 @@
     python benchmarks/evolution.py configs/demo.yaml --seeds 1 2 3
 
 Prints each round's held-out pass@1 of policy and control by seed, and the difference with a paired bootstrap over
-problems, all seeds of a problem together; the last line is JSON. The bars, for the mean over seeds: the policy rises
-in every round and ends at `--ends`; in the last round it beats its control by `--points`, and the interval of the
-difference lies above 0. Finished runs are reused.
+problems, all seeds of a problem together; the last line is JSON. `--test-seed` asks held-out problems that are drawn
+from another seed than those of the config, by which its settings were chosen; those that the run knows are left out.
+The bars, for the mean over seeds: the policy rises in every round and ends at `--ends`; in the last round it beats its
+control by `--points`, and the interval of the difference lies above 0. Finished runs are reused.
 """
 
 import argparse
 import sys
 from itertools import pairwise
-from statistics import fmean
 from typing import Any
 
 import orjson
 
 from rstar.cli.screen import progress
 from rstar.config.paper import PaperConfig
-from rstar.evaluate.report import markdown
-from rstar.evaluate.seeds import Measure, difference, shares
-from rstar.paper.runs import Run, finished, right
+from rstar.config.run import FileProblemsConfig, RunConfig
+from rstar.config.search import GreedyConfig
+from rstar.core.problem import Problem
+from rstar.data.sets import make
+from rstar.evaluate.report import markdown, percent
+from rstar.evaluate.seeds import Measure, count, difference, figure, figure_of_seeds, shares
+from rstar.paper.runs import Run, evaluated, finished, right
 from rstar.pipeline.inspect import config, summaries
 
 
@@ -30,30 +34,38 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--points", type=float, default=10.0, help="the bar, in points of held-out pass@1")
     parser.add_argument("--ends", type=float, default=0.0, help="the bar for the last round's pass@1, in %%")
+    parser.add_argument("--test-seed", type=int, help="ask held-out problems that are drawn from this seed instead")
     asked = parser.parse_args()
     evolution = (*asked.config, "control=true")
     paper = PaperConfig(evolution=evolution, seeds=tuple(asked.seeds), runs=config(evolution).runtime.runs)
     with progress(quiet=False) as report:
         runs = finished(paper, report)
+        numbers = range(1, runs[0].last + 1)
+        policies = [_solved(runs, number, "policy", asked.test_seed) for number in numbers]
+        controls = [_solved(runs, number, "control", asked.test_seed) for number in numbers]
+    shared = [
+        (figure_of_seeds(policy), figure_of_seeds(control)) for policy, control in zip(policies, controls, strict=True)
+    ]
     rows: list[list[str]] = []
     table: list[dict[str, Any]] = []
     for run in runs:
-        for one in summaries(run.paths.folder)[: run.last]:
-            policy, control = one["policy"]["accuracy"]["share"], one["control"]["accuracy"]["share"]
+        for one, (policy, control) in zip(summaries(run.paths.folder)[: run.last], shared, strict=True):
+            ours = {"policy": policy[run.seed], "control": control[run.seed]}
+            table.append({"seed": run.seed, "round": one["round"], **ours})
             search, pairs = one["search"], one["pairs"]
-            table.append({"seed": run.seed, "round": one["round"], "policy": policy, "control": control})
-            cells = [str(run.seed), str(one["round"]), _share(one["coverage"]), _percent(policy), _percent(control)]
-            cells.append(_percent(search["accuracy"]["share"]) if search else "–")
-            cells += [_percent(pairs[kind]["share"]) if pairs else "–" for kind in ("step", "answer")]
+            cells = [str(run.seed), str(one["round"]), percent(one["coverage"]["solved"] / one["coverage"]["problems"])]
+            cells += [*map(percent, ours.values()), percent(search["accuracy"]["share"] if search else None)]
+            cells += [percent(pairs[kind]["share"] if pairs else None) for kind in ("step", "answer")]
             rows.append(cells)
     header = ["seed", "round", "coverage", "policy pass@1", "control pass@1", "search", "step pairs", "answer pairs"]
     print(markdown(header, rows))
-    gain = difference(_solved(runs, "control"), _solved(runs, "policy"))
+    gain = difference(controls[-1], policies[-1])
     mean, (low, high) = gain.mean or 0.0, gain.interval or (0.0, 0.0)
-    by_round = [fmean(row["policy"] for row in table if row["round"] == n) for n in range(1, runs[0].last + 1)]
+    by_round = [figure(policy).mean or 0.0 for policy in policies]
     rises = all(before < after for before, after in pairwise(by_round))
     result = {
         "name": "evolution",
+        "problems": count(policies[-1]),
         "ok": bool(rises and 100 * by_round[-1] >= asked.ends and 100 * mean >= asked.points and low > 0),
         "policy": [round(100 * share, 2) for share in by_round],
         "points_over_control": [round(100 * (value or 0.0), 2) for value in gain.by_seed.values()],
@@ -65,17 +77,30 @@ def main() -> int:
     return 0 if result["ok"] else 1
 
 
-def _solved(runs: list[Run], who: str) -> Measure:
-    """What the last round's policy, or its control, solved of the held-out problems."""
-    return shares({run.seed: right(run.round(run.last).folder / "eval" / who, run.held_out(None)) for run in runs})
+def _solved(runs: list[Run], number: int, who: str, test_seed: int | None) -> Measure:
+    """What a round's policy, or its control, solved of the held-out problems. Round 1's control is its policy."""
+    found = {}
+    for run in runs:
+        paths = run.round(number)
+        known = {"policy": (paths.policy, paths.eval_policy), "control": (paths.control, paths.eval_control)}
+        model, folder = known["policy" if number == 1 else who]
+        problems = run.held_out(None)
+        if test_seed is not None:
+            problems = _drawn(run.cfg, test_seed)
+            how = GreedyConfig(max_depth=run.cfg.evaluate.max_depth, max_tokens=run.cfg.evaluate.max_tokens)
+            folder = evaluated(run, how, problems, {"policy": model}, f"round {number} {who} on other problems")
+        found[run.seed] = right(folder, problems)
+    return shares(found)
 
 
-def _share(coverage: dict[str, Any]) -> str:
-    return _percent(coverage["solved"] / coverage["problems"])
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}"
+def _drawn(cfg: RunConfig, seed: int) -> list[Problem]:
+    """Held-out problems from another seed, without those that the run has of its own."""
+    if isinstance(cfg.problems, FileProblemsConfig):
+        raise SystemExit("--test-seed: problems of files are not drawn from a seed")
+    own = make(cfg)
+    known = {problem.text for problem in (*own.train, *own.test, *(one.problem for one in own.bootstrap))}
+    other = cfg.model_copy(update={"problems": cfg.problems.model_copy(update={"test_seed": seed})})
+    return [problem for problem in make(other).test if problem.text not in known]
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@
 
 Random play searches the training problems of each round from the second on with the round's own settings
 (terminal-guided), every candidate a random legal move. Steps are replayed in this process by the rules of the verifier,
-which are those of the problems' setup, so it takes seconds. What a policy finds means something only above this:
+which are those of the problems' setup, so this takes seconds a round. Its passes are one each: a round with `retry`
+has more. What a policy finds means something only above this:
 `base` learns to play so, and `explore` mixes such candidates into a policy's.
 
 Beside it stands what the evolution found at each seed, with the difference by a paired bootstrap over problems, all
 seeds of a problem together. Finished runs are reused, such as those of `benchmarks/evolution.py` with the same words;
-`--alone` makes none and asks random play only. The last line is JSON. The bar: in each of these rounds the evolution
-finds more, and the interval of the difference lies above 0.
+`--alone` makes none and asks random play only, and has no bar. The last line is JSON. The bar: in each of these
+rounds the evolution finds more, and the interval of the difference lies above 0.
 """
 
 import argparse
@@ -73,6 +74,9 @@ def main() -> int:
     cfgs = {seed: config([*asked.config, f"seed={seed}"]) for seed in asked.seeds}
     first = cfgs[asked.seeds[0]]
     rounds = asked.rounds or range(2, len(first.rounds) + 1)
+    for number in rounds or [2]:
+        if not 2 <= number <= len(first.rounds):
+            parser.error(f"{first.name} has no round {number} that searches its training problems")
     runs: list[Run] = []
     if not asked.alone:
         evolution = (*asked.config, "control=true")
@@ -95,9 +99,9 @@ def main() -> int:
             rows.append([number, who, *by_level, figure(measure), against])
     grid = Grid(["round", "searched by", *names, "all", "against random play, points"], rows)
     print(grid.markdown())
-    ok = all(gain.interval is not None and gain.interval[0] > 0 for gain in gains)
+    ok = None if asked.alone else all(gain.interval is not None and gain.interval[0] > 0 for gain in gains)
     print(orjson.dumps({"name": "floor", "ok": ok, "coverage": grid.to_json()}).decode())
-    return 0 if ok else 1
+    return int(ok is False)
 
 
 def played(cfg: RunConfig, number: int, level: dict[str, str]) -> dict[str, float]:

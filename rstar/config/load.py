@@ -108,7 +108,8 @@ def _explain(item: Any, data: Any) -> str:
         return f"{path} is missing"
     got = "" if isinstance(item["input"], dict) else f", not {item['input']!r}"
     if item["type"] in ("tuple_type", "list_type"):
-        return f"{path}: a list is expected, such as [{item['input']}]{got}"
+        hint = f", such as [{item['input']}]" if isinstance(item["input"], str | int | float) else ""
+        return f"{path}: a list is expected{hint}{got}"
     return f"{path}: {item['msg']}{got}"
 
 

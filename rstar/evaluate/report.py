@@ -74,9 +74,10 @@ def table(name: str, rounds: Sequence[dict[str, Any]]) -> str:
 
 NOTE = (
     "Coverage: share of the searched problems with a verified trajectory (round 1: the bootstrap's own problems)."
-    " Pass@1: greedy, on held-out problems, with the 95 % interval. The control is trained on the bootstrap data alone,"
-    " with the same number of optimizer steps as the policy. Search accuracy: MCTS with the round's policy and PPM, the"
-    " reference hidden. PPM pairs: how often the PPM ranks a pair of held-out steps or solutions as their outcome does."
+    " Pass@1: greedy, on held-out problems, with the 95 % interval. The control is trained on the bootstrap data"
+    " alone, with at least as many optimizer steps and tokens as the policy. Search accuracy: MCTS with the round's"
+    " policy and PPM, the reference hidden. PPM pairs: how often the PPM ranks a pair of held-out steps or solutions"
+    " as their outcome does."
 )
 
 

@@ -85,7 +85,7 @@ def difference(first: Measure, second: Measure) -> Figure:
     )
 
 
-def problems(measure: Measure) -> int:
+def count(measure: Measure) -> int:
     """How many problems a seed has, the most of them."""
     return max((len(its) for its in measure.values()), default=0)
 

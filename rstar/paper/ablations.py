@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rstar.config.paper import PaperConfig
-from rstar.evaluate.seeds import Measure, difference, figure, problems, shares
+from rstar.evaluate.seeds import Measure, count, difference, figure, shares
 from rstar.paper.judge import Judged, judged, samples, unguided
 from rstar.paper.order import points
 from rstar.paper.page import Cell, Difference, Grid, Table
@@ -176,12 +176,12 @@ def ablations_table(
             Grid(
                 ["policy", *counted, "pass@1", "against as run, points"],
                 rows,
-                f"What the policy learns from ({problems(own)} held-out problems):",
+                f"What the policy learns from ({count(own)} held-out problems):",
             ),
             Grid(
                 ["PPM", "step pairs", "answer pairs", *best],
                 judgements,
-                f"What the PPM learns from, and how ({problems(chosen[AS_RUN])} held-out problems):",
+                f"What the PPM learns from, and how ({count(chosen[AS_RUN])} held-out problems):",
             ),
         ],
         [_told({label: one.solved for label, one in policies.items()}, "pass@1"), _told(chosen, "best-of-k")],

@@ -8,7 +8,7 @@ from rstar.config.paper import PaperConfig
 from rstar.config.run import RunConfig
 from rstar.config.search import StepScores
 from rstar.config.train import PpmConfig
-from rstar.evaluate.seeds import Measure, difference, figure, problems, shares
+from rstar.evaluate.seeds import Measure, count, difference, figure, shares
 from rstar.paper import published
 from rstar.paper.judge import HOW, Judged, judged, samples, unguided
 from rstar.paper.order import points, sentence
@@ -97,16 +97,16 @@ def reward_models_table(by_round: Mapping[int, Said], k: int) -> Table:
         header = ["chosen by", *(f"best-of-{k}, {how}" for how in HOW)]
         header += ["PPM, last, against it, points", "PPM, product, against it"]
         grids.append(Grid([*header, "step pairs", "answer pairs", "paper, MATH"], rows, f"Round {number}:"))
-        count = {kind: figure(pairs_of(said["PPM"], kind)).n for kind in ("step", "answer")}
-        counts[str(number)] = {kind: int(n) for kind, n in count.items()}
-        few = f" (fewer than {ENOUGH}: little to go by)" if count["step"] < ENOUGH else ""
+        sizes = {kind: figure(pairs_of(said["PPM"], kind)).n for kind in ("step", "answer")}
+        counts[str(number)] = {kind: int(n) for kind, n in sizes.items()}
+        few = f" (fewer than {ENOUGH}: little to go by)" if sizes["step"] < ENOUGH else ""
         findings.append(
-            f"Round {number}: {count['step']:.0f} step pairs{few}, {count['answer']:.0f} answer pairs;"
+            f"Round {number}: {sizes['step']:.0f} step pairs{few}, {sizes['answer']:.0f} answer pairs;"
             f" the PPM ranks them {'; '.join(_ranks(said, name) for name in said if name != 'PPM')}."
         )
     number, said = list(by_round.items())[-1]
     findings += [_order(said, number), _against(said, number), _best_how(by_round)]
-    asked = max(problems(chosen_by(said["PPM"], "last")) for said in by_round.values())
+    asked = max(count(chosen_by(said["PPM"], "last")) for said in by_round.values())
     return Table(
         "reward-models",
         "Value models by round (table 8)",

@@ -9,7 +9,7 @@ from rstar.config.run import RunConfig
 from rstar.core.problem import Problem
 from rstar.errors import InputError
 from rstar.evaluate.plot import Axes, Line
-from rstar.evaluate.seeds import Figure, Measure, difference, figure, problems, shares
+from rstar.evaluate.seeds import Figure, Measure, count, difference, figure, shares
 from rstar.paper import published
 from rstar.paper.order import points, sentence
 from rstar.paper.page import Cell, Difference, Grid, Plot, Table
@@ -92,9 +92,9 @@ def policy_table(policies: Mapping[str, Measure], controls: Mapping[str, Measure
     return Table(
         "policy",
         "Pass@1 of the policy by round, beside the control (table 3)",
-        f"Greedy solutions of {problems(next(iter(policies.values())))} held-out problems, in %. The control is the"
-        " same model, trained on the bootstrap data alone for as many optimizer steps; round 1's control is its"
-        " policy.",
+        f"Greedy solutions of {count(next(iter(policies.values())))} held-out problems, in %. The control is the"
+        " same model, trained on the bootstrap data alone for at least as many optimizer steps and tokens; round"
+        " 1's control is its policy.",
         [
             Grid(["round", "policy", "control", "policy against control, points", "paper, MATH"], rows),
             Grid(["round", "pass@1 of", *names], by_level, "By level:"),
@@ -167,7 +167,7 @@ def _search_table(
     gain = difference(greedy[last], found[last])
     verdict = "" if gain.apart else ", not told apart"
     findings = [_rounds(ours, paper, found), f"Search against greedy in round {last}: {points(gain)} points{verdict}."]
-    asked = f"Search of {problems(found[last])} held-out problems {compared}, the reference hidden, in %."
+    asked = f"Search of {count(found[last])} held-out problems {compared}, the reference hidden, in %."
     return Table(name, title, f"{asked} The search: {how}.", [Grid(header, rows)], findings)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rstar.config.paper import PaperConfig
 from rstar.evaluate.metrics import Ending, best_at, maj_at, pass_at
 from rstar.evaluate.plot import Axes, Line
-from rstar.evaluate.seeds import Measure, difference, figure, problems, shares
+from rstar.evaluate.seeds import Measure, count, difference, figure, shares
 from rstar.paper import published
 from rstar.paper.judge import Judged, judged, samples
 from rstar.paper.order import points, sentence
@@ -73,10 +73,10 @@ def scaling_table(curves: Curves, number: int) -> Table:
     return Table(
         "scaling",
         "Accuracy against the number of trajectories (figure 3)",
-        f"{problems(curves[ANY][1])} held-out problems, in %, the models of round {number}. N solutions drawn apart"
+        f"{count(curves[ANY][1])} held-out problems, in %, the models of round {number}. N solutions drawn apart"
         " from one another, of which the PPM, by a solution's last step or the product of its steps, or a vote"
-        " chooses (expected over draws from all that were sampled); and MCTS with N rollouts, which answers with its"
-        " best-scored trajectory.",
+        " chooses (expected over draws from all that were sampled); and MCTS with N rollouts, each of several"
+        " candidates a step, which answers with its best-scored trajectory.",
         [Grid(["N", *curves, "paper, MATH"], rows)],
         [_growth(way, curve) for way, curve in curves.items() if len(curve) > 1 and way != ANY] + [_order(curves)],
         Plot(Axes("Accuracy against trajectories", "trajectories N", "accuracy, % (95 % interval)", log=2), lines),

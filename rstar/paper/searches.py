@@ -8,7 +8,7 @@ from rstar.config.paper import PaperConfig
 from rstar.config.run import RunConfig
 from rstar.core.problem import Problem
 from rstar.errors import InputError
-from rstar.evaluate.seeds import Measure, difference, figure, problems, shares
+from rstar.evaluate.seeds import Measure, count, difference, figure, shares
 from rstar.paper.order import points
 from rstar.paper.page import Cell, Difference, Grid, Table
 from rstar.paper.rounds import about, guided
@@ -95,7 +95,7 @@ def searches_table(by_models: Mapping[tuple[int, int], Mapping[str, Searched]], 
         parts += [f"is not told apart from {', '.join(same)}"] if same else []
         parts += [f"is beaten by {', '.join(ahead)}"] if ahead else []
         findings.append(f"{_models(kept, judge)}: {MCTS} {'; '.join(parts)}.")
-    asked = max(problems(one.solved) for found in by_models.values() for one in found.values())
+    asked = max(count(one.solved) for found in by_models.values() for one in found.values())
     return Table(
         "searches",
         "Searches at like budgets",

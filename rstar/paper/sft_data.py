@@ -14,7 +14,7 @@ from rstar.config.search import SelfConsistencyConfig
 from rstar.core.trajectory import Trajectory
 from rstar.core.tree import Tree
 from rstar.errors import InputError, StageFailed
-from rstar.evaluate.seeds import Measure, difference, figure, problems, shares
+from rstar.evaluate.seeds import Measure, count, difference, figure, shares
 from rstar.paper import published
 from rstar.paper.order import sentence
 from rstar.paper.page import Cell, Difference, Grid, Table
@@ -172,7 +172,7 @@ def sft_data_table(
     return Table(
         "sft-data",
         "Fine-tuning data (table 7)",
-        f"Greedy pass@1 on {problems(solved[OURS])} held-out problems, in %, of the base model fine-tuned with the"
+        f"Greedy pass@1 on {count(solved[OURS])} held-out problems, in %, of the base model fine-tuned with the"
         f" settings of round 1 on as many rows for as many steps. New rows are solutions of round {number}'s training"
         f" problems by the policy of round {number - 1}: the trajectories of its tree search with the highest"
         " Q-values, random verified solutions, or random solutions whether right or not. Where a round keeps the"

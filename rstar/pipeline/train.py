@@ -1,7 +1,9 @@
 """The training stages of a round: policy, value models and the control twin, each training a process of its own."""
 
+import math
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +34,26 @@ def policy_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest:
 
 
 def control_stage(cfg: RunConfig, number: int, progress: Progress, stop: threading.Event | None = None) -> Manifest:
-    """The control: as many optimizer steps as this round's policy had, on the bootstrap data alone.
+    """The control: at least as many optimizer steps and tokens as this round's policy had, on the bootstrap data alone.
 
     Round 1's control is its policy. Whatever later rounds gain over this twin is not plain optimisation.
     """
     paths = paths_of(cfg)
-    steps = int(required(paths.round(number).policy).metrics["steps"])
+    first, policy = (required(paths.round(n).policy).metrics for n in (1, number))
+    steps = control_steps(first, cfg.rounds[0].policy.batch, policy, cfg.rounds[number - 1].policy.batch)
     how = cfg.rounds[number - 1].policy.model_copy(update={"steps": steps})
     start = _start(cfg, number, how, "control")
     return _sft(cfg, number, how, paths.round(1).select, start, paths.round(number).control, "control", progress, stop)
+
+
+def control_steps(first: Mapping[str, Any], first_batch: int, policy: Mapping[str, Any], batch: int) -> int:
+    """The steps in which a control reads as many tokens as the policy did, and no fewer than the policy's.
+
+    What a row of the bootstrap data has in tokens is known from the training of round 1's policy.
+    """
+    steps = int(policy["steps"])
+    a_step = batch * first["tokens"] / (int(first["steps"]) * first_batch)
+    return max(steps, math.ceil(policy["tokens"] / a_step))
 
 
 def ppm_stage(cfg: RunConfig, number: int, progress: Progress, stop: threading.Event | None = None) -> Manifest | None:

@@ -179,7 +179,9 @@ def test_pair_accuracy_is_that_of_the_searched_trees(run, number):
 
 def test_round_one_is_its_own_control(run):
     assert report(run, 1)["control"] == report(run, 1)["policy"]
-    assert metrics(run, "round-2/control")["steps"] == metrics(run, "round-2/policy")["steps"] == 20
+    control, policy = metrics(run, "round-2/control"), metrics(run, "round-2/policy")
+    assert control["steps"] >= policy["steps"] == 20
+    assert control["tokens"] >= 0.95 * policy["tokens"]
     assert metrics(run, "round-2/control")["rows"] == metrics(run, "round-1/policy")["rows"]
 
 
