@@ -52,8 +52,8 @@ def control_steps(first: Mapping[str, Any], first_batch: int, policy: Mapping[st
     What a row of the bootstrap data has in tokens is known from the training of round 1's policy.
     """
     steps = int(policy["steps"])
-    a_step = batch * first["tokens"] / (int(first["steps"]) * first_batch)
-    return max(steps, math.ceil(policy["tokens"] / a_step))
+    a_step: float = batch * first["tokens"] / (first["steps"] * first_batch)
+    return max(steps, math.ceil(int(policy["tokens"]) / a_step))
 
 
 def ppm_stage(cfg: RunConfig, number: int, progress: Progress, stop: threading.Event | None = None) -> Manifest | None:
