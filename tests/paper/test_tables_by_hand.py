@@ -93,6 +93,11 @@ def test_reward_models_and_the_way_to_score_a_solution():
     few = "Round 3: 2 step pairs (fewer than 300: little to go by), 1 answer pairs; the PPM ranks them "
     assert few + "+50.0 points (step), +0.0 points (answer), +33.3 points (all) against PQM." in table.findings
     assert table.findings[-1].startswith("Over all rounds the PPM chooses best by the product of its steps' scores")
+    # The other way round: the right solution has the best last step, and a step that was thought bad.
+    last = dataclasses.replace(ONE, solutions=[(0, True, [-0.9, 0.9]), (1, False, [0.5, 0.5])])
+    line = reward_models_table({2: {"PPM": {1: [last]}, "PQM": {1: [last]}}}, 2).findings[-1]
+    assert line.startswith("Over all rounds the PPM chooses best by its last step's score, as in the paper: +100.0")
+    assert "points against the least of its steps' scores" in line
 
 
 def test_other_models_read_as_many_texts_as_the_ppm():

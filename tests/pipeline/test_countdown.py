@@ -235,6 +235,22 @@ def test_the_floor_is_measured_without_a_model(tmp_path):
     assert 0 < row["L3"] < row["L2"] <= 1
     assert set(row["all"]["by_seed"]) == {"1", "2"}
     assert list(tmp_path.iterdir()) == [tmp_path / "run.yaml"]
+    done = subprocess.run([*words, "--rounds", "3"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, "tiny has no round 3" in done.stderr) == (2, True)
+
+
+def test_an_evolution_is_judged_on_problems_that_it_never_saw(tmp_path):
+    (tmp_path / "run.yaml").write_text(CONFIG, encoding="utf-8")
+    short = ["rounds=[{}]", "base.train.steps=5", f"runtime.runs={tmp_path / 'runs'}", "problems.test=20"]
+    words = [sys.executable, "benchmarks/evolution.py", str(tmp_path / "run.yaml"), *short, "--seeds", "1"]
+    done = subprocess.run([*words, "--test-seed", "5"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, told["ok"]) == (1, False)  # one round gains nothing over itself
+    (folder,) = (tmp_path / "runs" / "tiny-seed-1" / "paper").glob("evaluate-*")
+    asked = {tree.problem.text for tree in read_trees(folder / "trees")}
+    assert told["problems"] == len(asked)
+    own = sets.make(load(RunConfig, [tmp_path / "run.yaml", *short]))
+    assert not asked & {problem.text for problem in (*own.train, *own.test, *(one.problem for one in own.bootstrap))}
 
 
 def test_problems_of_ones_own(tmp_path):

@@ -12,6 +12,7 @@ from rstar.core.tree import Terminal, Tree
 from rstar.evaluate.metrics import pair_accuracy
 from rstar.pipeline import inspect
 from rstar.pipeline.status import status
+from rstar.pipeline.train import control_steps
 from rstar.select.trajectories import best
 from rstar.store import manifest
 from rstar.store.trees import read_trees
@@ -175,6 +176,12 @@ def test_held_out_searches_never_see_the_reference(run):
 def test_pair_accuracy_is_that_of_the_searched_trees(run, number):
     rates = pair_accuracy(trees(run / f"round-{number}" / "eval" / "search"))
     assert report(run, number)["pairs"] == {name: rate.to_json() for name, rate in rates.items()}
+
+
+@pytest.mark.parametrize(("tokens", "batch", "steps"), [(1500, 10, 20), (3000, 10, 30), (6001, 20, 31)])
+def test_a_control_has_no_fewer_steps_and_no_fewer_tokens(tokens, batch, steps):
+    first = {"steps": 10, "tokens": 1000}  # ten a row
+    assert control_steps(first, 10, {"steps": 20, "tokens": tokens}, batch) == steps
 
 
 def test_round_one_is_its_own_control(run):
