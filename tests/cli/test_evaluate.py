@@ -305,6 +305,7 @@ def test_solve_shows_the_search_and_the_chosen_solution_with_its_scores(run):
     if done.returncode == 0:
         assert done.stdout.startswith("── step 1  N ")
         assert "  score " in done.stdout
+        assert "  solution's score (its last step's score) " in done.stdout
         assert "── the answer of " in done.stdout
     assert rstar(*words, "-q").stderr == "by the models of round 2\n"
 
