@@ -11,6 +11,7 @@ control by `--points`, and the interval of the difference lies above 0. Finished
 
 import argparse
 import sys
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -19,12 +20,12 @@ import orjson
 from rstar.cli.screen import progress
 from rstar.config.paper import PaperConfig
 from rstar.config.run import FileProblemsConfig, RunConfig
-from rstar.config.search import GreedyConfig
 from rstar.core.problem import Problem
 from rstar.data.sets import make
 from rstar.evaluate.report import markdown, percent
 from rstar.evaluate.seeds import Measure, count, difference, figure, figure_of_seeds, shares
 from rstar.paper.runs import Run, evaluated, finished, right
+from rstar.pipeline.evaluate import greedy_of
 from rstar.pipeline.inspect import config, summaries
 
 
@@ -41,8 +42,9 @@ def main() -> int:
     with progress(quiet=False) as report:
         runs = finished(paper, report)
         numbers = range(1, runs[0].last + 1)
-        policies = [_solved(runs, number, "policy", asked.test_seed) for number in numbers]
-        controls = [_solved(runs, number, "control", asked.test_seed) for number in numbers]
+        drawn = {} if asked.test_seed is None else {run.seed: _drawn(run.cfg, asked.test_seed) for run in runs}
+        policies = [_solved(runs, number, "policy", drawn) for number in numbers]
+        controls = [policies[0], *(_solved(runs, number, "control", drawn) for number in numbers[1:])]
     shared = [
         (figure_of_seeds(policy), figure_of_seeds(control)) for policy, control in zip(policies, controls, strict=True)
     ]
@@ -77,18 +79,17 @@ def main() -> int:
     return 0 if result["ok"] else 1
 
 
-def _solved(runs: list[Run], number: int, who: str, test_seed: int | None) -> Measure:
-    """What a round's policy, or its control, solved of the held-out problems. Round 1's control is its policy."""
+def _solved(runs: list[Run], number: int, who: str, drawn: Mapping[int, list[Problem]]) -> Measure:
+    """What a round's policy, or its control, solved of the held-out problems, or of those drawn for each seed."""
     found = {}
     for run in runs:
         paths = run.round(number)
         known = {"policy": (paths.policy, paths.eval_policy), "control": (paths.control, paths.eval_control)}
-        model, folder = known["policy" if number == 1 else who]
-        problems = run.held_out(None)
-        if test_seed is not None:
-            problems = _drawn(run.cfg, test_seed)
-            how = GreedyConfig(max_depth=run.cfg.evaluate.max_depth, max_tokens=run.cfg.evaluate.max_tokens)
-            folder = evaluated(run, how, problems, {"policy": model}, f"round {number} {who} on other problems")
+        model, folder = known[who]
+        problems = drawn[run.seed] if drawn else run.held_out(None)
+        if drawn:
+            label = f"round {number} {who} on other problems"
+            folder = evaluated(run, greedy_of(run.cfg), problems, {"policy": model}, label)
         found[run.seed] = right(folder, problems)
     return shares(found)
 

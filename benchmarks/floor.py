@@ -4,9 +4,9 @@
 
 Random play searches the training problems of each round from the second on with the round's own settings
 (terminal-guided), every candidate a random legal move. Steps are replayed in this process by the rules of the verifier,
-which are those of the problems' setup, so this takes seconds a round. Its passes are one each: a round with `retry`
-has more. What a policy finds means something only above this:
-`base` learns to play so, and `explore` mixes such candidates into a policy's.
+which are those of the problems' setup, so this takes seconds a round. It searches each problem once, also where a round
+has `retry`. What a policy finds means something only above this: `base` learns to play so, and `explore` mixes such
+candidates into a policy's.
 
 Beside it stands what the evolution found at each seed, with the difference by a paired bootstrap over problems, all
 seeds of a problem together. Finished runs are reused, such as those of `benchmarks/evolution.py` with the same words;

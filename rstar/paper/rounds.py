@@ -108,7 +108,7 @@ def ppm(paper: PaperConfig, runs: list[Run]) -> Table:
     """Search with the policy of one round and the PPM of each."""
     cfg = runs[0].cfg
     kept = check_round(cfg, paper.ppm_policy, "ppm_policy")
-    found = {str(n): _searched(paper, runs, n, kept) for n in check_guides(paper, cfg)}
+    found = {str(n): _searched(paper, runs, n, kept) for n in check_guides(cfg)}
     return _search_table(
         "ppm",
         "PPM by round, the policy kept (table 4)",
@@ -123,7 +123,7 @@ def ppm(paper: PaperConfig, runs: list[Run]) -> Table:
 
 def system2(paper: PaperConfig, runs: list[Run]) -> Table:
     """Search with policy and PPM of each round."""
-    found = {str(n): _searched(paper, runs, n, n) for n in check_guides(paper, runs[0].cfg)}
+    found = {str(n): _searched(paper, runs, n, n) for n in check_guides(runs[0].cfg)}
     return _search_table(
         "system2",
         "Accuracy with search by round (table 6)",
@@ -136,9 +136,8 @@ def system2(paper: PaperConfig, runs: list[Run]) -> Table:
     )
 
 
-def check_guides(paper: PaperConfig, cfg: RunConfig) -> list[int]:
-    """The rounds with a PPM to search with. Raises InputError where there is none, or a setting is wrong."""
-    check_search(cfg, paper.search, "search")
+def check_guides(cfg: RunConfig) -> list[int]:
+    """The rounds with a PPM to search with. Raises InputError where there is none."""
     found = [number for number, one in enumerate(cfg.rounds, start=1) if one.ppm is not None]
     if not found:
         raise InputError(f"{cfg.name}: no round trains a PPM (ppm: null), so there is none to search with")

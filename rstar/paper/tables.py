@@ -30,18 +30,17 @@ MAKERS: dict[str, Callable[[PaperConfig, list[Run]], Table]] = {
     "ablations": ablations,
 }
 CHECKS: dict[str, Callable[[PaperConfig, RunConfig], Any]] = {
-    "ppm": lambda paper, cfg: (check_guides(paper, cfg), check_round(cfg, paper.ppm_policy, "ppm_policy")),
-    "system2": check_guides,
+    "ppm": lambda paper, cfg: (check_guides(cfg), check_round(cfg, paper.ppm_policy, "ppm_policy")),
+    "system2": lambda paper, cfg: check_guides(cfg),
     "sft-data": sft_data.check,
     "reward-models": reward_models.check,
-    "scaling": lambda paper, cfg: (
-        check_search(cfg, paper.search, "search"),
-        check_ppms(cfg, (paper.scaling.round,), "scaling.round"),
-    ),
+    "scaling": lambda paper, cfg: check_ppms(cfg, (paper.scaling.round,), "scaling.round"),
     "searches": searches.check,
     "ablations": lambda paper, cfg: check_ppms(cfg, (paper.ablations.round,), "ablations.round"),
 }
 """What finds a wrong setting of a table before anything runs: it raises InputError."""
+SEARCHED = ("ppm", "system2", "scaling")
+"""Tables that search by the setting `search`."""
 DRAWN = ("policy", "scaling")
 """Tables with a plot."""
 
@@ -76,6 +75,8 @@ def _check(paper: PaperConfig, names: Sequence[str]) -> None:
     whole = planned(paper, paper.seeds[0])
     check_round(whole, paper.rounds, "rounds")
     cfg = shortened(paper, whole)
+    if any(name in SEARCHED for name in names):
+        check_search(cfg, paper.search, "search")
     for name in names:
         if name in CHECKS:
             CHECKS[name](paper, cfg)

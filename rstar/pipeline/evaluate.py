@@ -32,11 +32,22 @@ from rstar.text.prompts import Prompts
 
 def greedy_stage(cfg: RunConfig, number: int, model: Path, folder: Path, label: str, progress: Progress) -> Manifest:
     """Greedy solutions of every held-out problem by the checkpoint of the stage `model`."""
-    how = GreedyConfig(max_depth=cfg.evaluate.max_depth, max_tokens=cfg.evaluate.max_tokens)
     made, manifest = problems(cfg)
     return evaluation(
-        cfg, how, made.test, content(manifest), {"policy": model}, folder, f"round {number} {label}", progress
+        cfg,
+        greedy_of(cfg),
+        made.test,
+        content(manifest),
+        {"policy": model},
+        folder,
+        f"round {number} {label}",
+        progress,
     )
+
+
+def greedy_of(cfg: RunConfig) -> GreedyConfig:
+    """How held-out problems are solved greedily."""
+    return GreedyConfig(max_depth=cfg.evaluate.max_depth, max_tokens=cfg.evaluate.max_tokens)
 
 
 def guided_stage(cfg: RunConfig, number: int, progress: Progress) -> Manifest | None:
