@@ -5,6 +5,7 @@
 Prints each round's held-out pass@1 of policy and control by seed, and the difference with a paired bootstrap over
 problems, all seeds of a problem together; the last line is JSON. `--test-seed` asks held-out problems that are drawn
 from another seed than those of the config, by which its settings were chosen; those that the run knows are left out.
+`--unseen` leaves out held-out problems that stand word for word among those that the run learns from.
 The bars, for the mean over seeds: the policy rises in every round and ends at `--ends`; in the last round it beats its
 control by `--points`, and the interval of the difference lies above 0. Finished runs are reused.
 """
@@ -27,6 +28,7 @@ from rstar.evaluate.seeds import Measure, count, difference, figure, figure_of_s
 from rstar.paper.runs import Run, evaluated, finished, right
 from rstar.pipeline.evaluate import greedy_of
 from rstar.pipeline.inspect import config, summaries
+from rstar.pipeline.prepare import problems as sets
 
 
 def main() -> int:
@@ -36,15 +38,17 @@ def main() -> int:
     parser.add_argument("--points", type=float, default=10.0, help="the bar, in points of held-out pass@1")
     parser.add_argument("--ends", type=float, default=0.0, help="the bar for the last round's pass@1, in %%")
     parser.add_argument("--test-seed", type=int, help="ask held-out problems that are drawn from this seed instead")
+    parser.add_argument("--unseen", action="store_true", help="only held-out problems whose text is not learned from")
     asked = parser.parse_args()
     evolution = (*asked.config, "control=true")
     paper = PaperConfig(evolution=evolution, seeds=tuple(asked.seeds), runs=config(evolution).runtime.runs)
     with progress(quiet=False) as report:
         runs = finished(paper, report)
         numbers = range(1, runs[0].last + 1)
-        drawn = {} if asked.test_seed is None else {run.seed: _drawn(run.cfg, asked.test_seed) for run in runs}
-        policies = [_solved(runs, number, "policy", drawn) for number in numbers]
-        controls = [policies[0], *(_solved(runs, number, "control", drawn) for number in numbers[1:])]
+        drawn = asked.test_seed is not None
+        problems = {run.seed: _drawn(run.cfg, asked.test_seed) if drawn else _own(run, asked.unseen) for run in runs}
+        policies = [_solved(runs, number, "policy", problems, drawn) for number in numbers]
+        controls = [policies[0], *(_solved(runs, number, "control", problems, drawn) for number in numbers[1:])]
     shared = [
         (figure_of_seeds(policy), figure_of_seeds(control)) for policy, control in zip(policies, controls, strict=True)
     ]
@@ -79,19 +83,25 @@ def main() -> int:
     return 0 if result["ok"] else 1
 
 
-def _solved(runs: list[Run], number: int, who: str, drawn: Mapping[int, list[Problem]]) -> Measure:
-    """What a round's policy, or its control, solved of the held-out problems, or of those drawn for each seed."""
+def _solved(runs: list[Run], number: int, who: str, asked: Mapping[int, list[Problem]], drawn: bool) -> Measure:
+    """What a round's policy, or its control, solved of each seed's problems; those that were drawn it has yet to."""
     found = {}
     for run in runs:
         paths = run.round(number)
         known = {"policy": (paths.policy, paths.eval_policy), "control": (paths.control, paths.eval_control)}
         model, folder = known[who]
-        problems = drawn[run.seed] if drawn else run.held_out(None)
+        problems = asked[run.seed]
         if drawn:
             label = f"round {number} {who} on other problems"
             folder = evaluated(run, greedy_of(run.cfg), problems, {"policy": model}, label)
         found[run.seed] = right(folder, problems)
     return shares(found)
+
+
+def _own(run: Run, unseen: bool) -> list[Problem]:
+    """The run's held-out problems, or those among them whose text it never learns from."""
+    known = sets(run.cfg)[0].seen() if unseen else set()
+    return [problem for problem in run.held_out(None) if problem.id not in known]
 
 
 def _drawn(cfg: RunConfig, seed: int) -> list[Problem]:

@@ -412,6 +412,7 @@ def root(
 def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool) -> None:
     from rstar.evaluate import report as tables
     from rstar.pipeline.gate import regression
+    from rstar.pipeline.prepare import seen
 
     if json:
         screen.json_line({"run": str(folder), "rounds": rounds})
@@ -421,7 +422,7 @@ def _show_rounds(folder: Path, rounds: list[dict[str, Any]], json: bool) -> None
     if header:
         screen.table(header, body, "policy pass@1 by level, held-out problems")
     screen.out.print(tables.NOTE, highlight=False)
-    for found in filter(None, map(regression, rounds)):
+    for found in filter(None, [seen(folder), *map(regression, rounds)]):
         screen.err.print(f"warning: {found}", markup=False, highlight=False)
     told = f"\nreport: {folder / 'report.md'}; with charts and search trees: rstar report {folder}"
     screen.out.print(told, markup=False, highlight=False)

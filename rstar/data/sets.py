@@ -16,7 +16,8 @@ from rstar.config.run import (
 from rstar.core.problem import Demonstration, Problem
 from rstar.data import countdown, demonstrator, words
 from rstar.data.jsonl import read_demonstrations, read_problems
-from rstar.data.numbers import named, translated
+from rstar.data.numbers import named, plain, translated
+from rstar.data.wording import latex_form
 from rstar.errors import ConfigError, InputError
 from rstar.text.grammar import PROGRAMS
 
@@ -28,6 +29,11 @@ class ProblemSets:
     train: list[Problem]
     test: list[Problem]
     bootstrap: list[Demonstration]
+
+    def seen(self) -> set[str]:
+        """The ids of the held-out problems that say, word for word, what a problem to learn from says."""
+        known = {latex_form(plain(problem)) for problem in (*self.train, *(one.problem for one in self.bootstrap))}
+        return {problem.id for problem in self.test if latex_form(plain(problem)) in known}
 
 
 def make(cfg: RunConfig) -> ProblemSets:

@@ -47,8 +47,18 @@ def problems(cfg: RunConfig) -> tuple[sets.ProblemSets, Manifest]:
             for name, rows in files.items():
                 write_atomic(folder / name, b"".join(orjson.dumps(row) + b"\n" for row in rows))
             counts = {name: len(rows) for name, rows in files.items()}
-            it.finish(dict(counts), {name.removesuffix(".jsonl"): n for name, n in counts.items()}, _since(started))
+            metrics = {name.removesuffix(".jsonl"): n for name, n in counts.items()} | {"seen": len(made.seen())}
+            it.finish(dict(counts), metrics, _since(started))
         return _read(folder), it.manifest
+
+
+def seen(folder: Path) -> str | None:
+    """In words, how many held-out problems of a run stand word for word among those that it learns from; None where
+    none does."""
+    counts = required(RunPaths(folder).problems).metrics
+    if not counts.get("seen"):
+        return None
+    return f"{counts['seen']} of {counts['test']} held-out problems stand word for word among those it learns from"
 
 
 def base_of(cfg: RunConfig) -> Path:

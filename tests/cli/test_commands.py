@@ -383,6 +383,12 @@ def test_evolve_of_a_finished_run_prints_the_table_again(finished):
     assert [one["round"] for one in told["rounds"]] == [1, 2]
 
 
+def test_evolve_warns_of_held_out_problems_that_it_learns_from(finished):
+    done = rstar("evolve", "run.yaml", "-q", folder=finished)
+    assert done.returncode == 0
+    assert "warning: 4 of 6 held-out problems stand word for word among those it learns from" in done.stderr
+
+
 def test_a_reader_that_leaves_is_no_error(run):
     command = tiny.command("show", str(run), "--round", "2", "w0")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:

@@ -129,6 +129,21 @@ def test_an_id_in_both_sets_is_refused(folder):
         sets.make(files(folder))
 
 
+@pytest.mark.parametrize("numbers", ["plain", "named"])
+def test_held_out_problems_that_stand_among_those_to_learn_from_are_known(folder, numbers):
+    texts = {"t0": "Jo has 3 pens.", "t1": "Jo has 4 pens.", "t2": "jo has 5 pens", "t3": "Jo has -3 pens."}
+    write(folder / "test.jsonl", [{**problem(name), "problem": text} for name, text in texts.items()])
+    write(folder / "train.jsonl", [{**problem("a0"), "problem": "Jo has 3 pens."}])
+    write(folder / "worked.jsonl", [{**problem("w0"), "problem": "Jo has 5 pens!", "steps": ["print(1)"]}])
+    assert sets.make(files(folder, numbers=numbers)).seen() == {"t0", "t2"}, (
+        "numbers and signs count, punctuation does not"
+    )
+
+
+def test_embedded_families_hold_out_what_is_never_learned_from():
+    assert not sets.make(words({"L1": 60, "L3": 20}, {"L1": 60, "L2": 20}, test=30)).seen()
+
+
 def test_a_demonstration_that_is_not_python_is_named_with_its_file(folder):
     write(
         folder / "worked.jsonl",
