@@ -23,6 +23,7 @@ setup: $(VENV)/.ready ## a virtual environment with rstar and all it needs
 
 $(VENV)/.ready: pyproject.toml constraints-cpu.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'pip installs rstar and what it needs into $(VENV): a few minutes without a word'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) $(CONSTRAINTS) -e '.[$(EXTRAS)]'
 	@touch $@
 
