@@ -97,15 +97,20 @@ class ValueModelConfig(TrainConfig):
     epochs: float = Field(1, gt=0)
 
 
-class PpmConfig(ValueModelConfig):
-    """The process preference model: Bradley-Terry loss over pairs, score = tanh(logit)."""
+class PairsConfig(ValueModelConfig):
+    """What models have that learn from pairs: Bradley-Terry loss, score = tanh(logit)."""
 
-    kind: Literal["ppm"] = "ppm"
     tanh_in_loss: bool = True
     """The loss compares scores, as they are served; without it logits, as in the public code: tanh is for use alone."""
 
 
-class OrmConfig(ValueModelConfig):
+class PpmConfig(PairsConfig):
+    """The process preference model: Bradley-Terry loss over pairs of steps and of whole solutions."""
+
+    kind: Literal["ppm"] = "ppm"
+
+
+class OrmConfig(PairsConfig):
     """Outcome reward model: Bradley-Terry loss over whole trajectories of one problem, right ones over wrong ones."""
 
     kind: Literal["orm"] = "orm"

@@ -71,8 +71,9 @@ def trained(paper: PaperConfig, run: Run, number: int) -> dict[str, Path]:
 
 def settings(ppm: PpmConfig, told: dict[str, Any]) -> dict[str, Any]:
     """The PPM's training settings for another kind of model, as many texts in a step: a pair has two."""
-    shared = ppm.model_dump(mode="json", exclude={"kind", "tanh_in_loss"})
+    shared = ppm.model_dump(mode="json", exclude={"kind"})
     if told.get("kind") not in PAIRED:
+        del shared["tanh_in_loss"]
         shared |= {"batch": 2 * shared["batch"], "micro_batch": 2 * shared["micro_batch"]}
     return {**shared, **told}
 

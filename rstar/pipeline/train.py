@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from rstar.config.run import RunConfig
-from rstar.config.train import AnyValueModel, PpmConfig, SftConfig
+from rstar.config.train import AnyValueModel, PairsConfig, SftConfig
 from rstar.errors import ConfigError
 from rstar.pipeline.gate import promoted
 from rstar.pipeline.prepare import base_of, checkpoint_files, paths_of, required
@@ -166,7 +166,7 @@ def recipe_of(how: SftConfig | AnyValueModel) -> dict[str, Any]:
     `tanh_in_loss` counts where it is off: stages from before it was a setting stay valid.
     """
     left_out = set(RUNTIME)
-    if isinstance(how, PpmConfig) and how.tanh_in_loss:
+    if isinstance(how, PairsConfig) and how.tanh_in_loss:
         left_out.add("tanh_in_loss")
     return how.model_dump(mode="json", exclude=left_out)
 

@@ -23,7 +23,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 from trl.trainer.reward_trainer import suppress_seqcls_warning
 from trl.trainer.utils import disable_dropout_in_model
 
-from rstar.config.train import AnyValueModel, PpmConfig, PrmConfig
+from rstar.config.train import AnyValueModel, PairsConfig, PrmConfig
 from rstar.train.examples import PAIRS, PREFIXES, stream
 from rstar.train.job import ValueJob
 from rstar.train.losses import binary_cross_entropy, bradley_terry, squared_error, three_class_cross_entropy
@@ -53,7 +53,7 @@ def train_value(job: ValueJob, report: Report = print_progress) -> dict[str, Any
     trainer = ValueTrainer(
         cfg.kind,
         model=model,
-        tanh=not isinstance(cfg, PpmConfig) or cfg.tanh_in_loss,
+        tanh=not isinstance(cfg, PairsConfig) or cfg.tanh_in_loss,
         args=TrainingArguments(**arguments(job, examples)),
         data_collator=Collator(tokenizer.pad_token_id),
         train_dataset=examples.data,

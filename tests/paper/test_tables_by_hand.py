@@ -107,7 +107,8 @@ def test_other_models_read_as_many_texts_as_the_ppm():
     assert settings(ppm, {"kind": "pqm"})["batch"] == 64
     assert settings(ppm, {"kind": "orm"})["batch"] == 32
     assert settings(ppm, {"kind": "pqm", "steps": 9})["steps"] == 9
-    assert "tanh_in_loss" not in settings(ppm, {"kind": "orm"})
+    assert settings(ppm, {"kind": "orm"})["tanh_in_loss"] is False, "what learns from pairs has the PPM's loss"
+    assert "tanh_in_loss" not in settings(ppm, {"kind": "pqm"})
 
 
 def test_scaling_is_the_expectation_over_draws():

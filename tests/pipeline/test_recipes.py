@@ -15,4 +15,5 @@ def test_tanh_in_the_loss_counts_where_it_is_off():
     assert "tanh_in_loss" not in recipe_of(PpmConfig())
     assert recipe_of(PpmConfig(tanh_in_loss=False))["tanh_in_loss"] is False
     assert recipe_of(PpmConfig(batch=7))["batch"] == 7
+    assert "tanh_in_loss" not in recipe_of(OrmConfig())
     assert "micro_batch" not in recipe_of(OrmConfig())
