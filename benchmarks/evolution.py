@@ -100,8 +100,9 @@ def _solved(runs: list[Run], number: int, who: str, asked: Mapping[int, list[Pro
 
 def _own(run: Run, unseen: bool) -> list[Problem]:
     """The run's held-out problems, or those among them whose text it never learns from."""
-    known = sets(run.cfg)[0].seen() if unseen else set()
-    return [problem for problem in run.held_out(None) if problem.id not in known]
+    made, _ = sets(run.cfg)
+    known = made.seen() if unseen else set()
+    return [problem for problem in made.test if problem.id not in known]
 
 
 def _drawn(cfg: RunConfig, seed: int) -> list[Problem]:

@@ -14,10 +14,9 @@ from rstar.config.run import (
     WordsProblemsConfig,
 )
 from rstar.core.problem import Demonstration, Problem
-from rstar.data import countdown, demonstrator, words
+from rstar.data import countdown, demonstrator, wording, words
 from rstar.data.jsonl import read_demonstrations, read_problems
 from rstar.data.numbers import named, plain, translated
-from rstar.data.wording import latex_form
 from rstar.errors import ConfigError, InputError
 from rstar.text.grammar import PROGRAMS
 
@@ -32,8 +31,14 @@ class ProblemSets:
 
     def seen(self) -> set[str]:
         """The ids of the held-out problems that say, word for word, what a problem to learn from says."""
-        known = {latex_form(plain(problem)) for problem in (*self.train, *(one.problem for one in self.bootstrap))}
-        return {problem.id for problem in self.test if latex_form(plain(problem)) in known}
+        known = {_said(problem) for problem in (*self.train, *(one.problem for one in self.bootstrap))}
+        return {problem.id for problem in self.test if _said(problem) in known}
+
+
+def _said(problem: Problem) -> tuple[str, str]:
+    """A text's words, which are kept apart, and its form, which has the operators too."""
+    text = plain(problem)
+    return " ".join(wording.words(text)), wording.latex_form(text)
 
 
 def make(cfg: RunConfig) -> ProblemSets:

@@ -131,9 +131,18 @@ def test_an_id_in_both_sets_is_refused(folder):
 
 @pytest.mark.parametrize("numbers", ["plain", "named"])
 def test_held_out_problems_that_stand_among_those_to_learn_from_are_known(folder, numbers):
-    texts = {"t0": "Jo has 3 pens.", "t1": "Jo has 4 pens.", "t2": "jo has 5 pens", "t3": "Jo has -3 pens."}
+    texts = {
+        "t0": "Jo has 3 pens.",
+        "t1": "Jo has 4 pens.",
+        "t2": "jo has 5 pens",
+        "t3": "Jo has -3 pens.",
+        "t4": "Jo, 1, 23",
+    }
     write(folder / "test.jsonl", [{**problem(name), "problem": text} for name, text in texts.items()])
-    write(folder / "train.jsonl", [{**problem("a0"), "problem": "Jo has 3 pens."}])
+    write(
+        folder / "train.jsonl",
+        [{**problem("a0"), "problem": "Jo has 3 pens."}, {**problem("a1"), "problem": "Jo, 12, 3"}],
+    )
     write(folder / "worked.jsonl", [{**problem("w0"), "problem": "Jo has 5 pens!", "steps": ["print(1)"]}])
     assert sets.make(files(folder, numbers=numbers)).seen() == {"t0", "t2"}, (
         "numbers and signs count, punctuation does not"
