@@ -13,20 +13,19 @@ control by `--points`, and the interval of the difference lies above 0. Finished
 import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from rstar.cli.screen import progress
 from rstar.config.paper import PaperConfig
-from rstar.config.run import FileProblemsConfig, RunConfig
 from rstar.core.problem import Problem
-from rstar.data.sets import make
+from rstar.errors import InputError
 from rstar.evaluate.report import markdown, percent
 from rstar.evaluate.seeds import Measure, count, difference, figure, figure_of_seeds, shares
-from rstar.paper.runs import Run, evaluated, finished, right
-from rstar.pipeline.evaluate import greedy_of
+from rstar.paper.runs import Run, finished, greedy, right
 from rstar.pipeline.inspect import config, summaries
 from rstar.pipeline.prepare import problems as sets
 
@@ -41,14 +40,21 @@ def main() -> int:
     parser.add_argument("--unseen", action="store_true", help="only held-out problems whose text is not learned from")
     asked = parser.parse_args()
     evolution = (*asked.config, "control=true")
-    paper = PaperConfig(evolution=evolution, seeds=tuple(asked.seeds), runs=config(evolution).runtime.runs)
+    paper = PaperConfig(
+        evolution=evolution,
+        seeds=tuple(asked.seeds),
+        test_seed=asked.test_seed,
+        runs=config(evolution).runtime.runs,
+    )
     with progress(quiet=False) as report:
-        runs = finished(paper, report)
+        try:
+            runs = finished(paper, report)
+        except InputError as error:
+            parser.error(str(error))
         numbers = range(1, runs[0].last + 1)
-        drawn = asked.test_seed is not None
-        problems = {run.seed: _drawn(run.cfg, asked.test_seed) if drawn else _own(run, asked.unseen) for run in runs}
-        policies = [_solved(runs, number, "policy", problems, drawn) for number in numbers]
-        controls = [policies[0], *(_solved(runs, number, "control", problems, drawn) for number in numbers[1:])]
+        problems = {run.seed: _asked(run, asked.unseen) for run in runs}
+        policies = [_solved(runs, number, "policy", problems) for number in numbers]
+        controls = [policies[0], *(_solved(runs, number, "control", problems) for number in numbers[1:])]
     shared = [
         (figure_of_seeds(policy), figure_of_seeds(control)) for policy, control in zip(policies, controls, strict=True)
     ]
@@ -83,36 +89,18 @@ def main() -> int:
     return 0 if result["ok"] else 1
 
 
-def _solved(runs: list[Run], number: int, who: str, asked: Mapping[int, list[Problem]], drawn: bool) -> Measure:
-    """What a round's policy, or its control, solved of each seed's problems; those that were drawn it has yet to."""
-    found = {}
-    for run in runs:
-        paths = run.round(number)
-        known = {"policy": (paths.policy, paths.eval_policy), "control": (paths.control, paths.eval_control)}
-        model, folder = known[who]
-        problems = asked[run.seed]
-        if drawn:
-            label = f"round {number} {who} on other problems"
-            folder = evaluated(run, greedy_of(run.cfg), problems, {"policy": model}, label)
-        found[run.seed] = right(folder, problems)
-    return shares(found)
+def _solved(
+    runs: list[Run], number: int, who: Literal["policy", "control"], problems: Mapping[int, list[Problem]]
+) -> Measure:
+    """What a round's policy, or its control, solved of each seed's problems."""
+    return shares({run.seed: right(greedy(run, number, who), problems[run.seed]) for run in runs})
 
 
-def _own(run: Run, unseen: bool) -> list[Problem]:
-    """The run's held-out problems, or those among them whose text it never learns from."""
-    made, _ = sets(run.cfg)
-    known = made.seen() if unseen else set()
-    return [problem for problem in made.test if problem.id not in known]
-
-
-def _drawn(cfg: RunConfig, seed: int) -> list[Problem]:
-    """Held-out problems from another seed, without those that the run has of its own."""
-    if isinstance(cfg.problems, FileProblemsConfig):
-        raise SystemExit("--test-seed: problems of files are not drawn from a seed")
-    own = make(cfg)
-    known = {problem.text for problem in (*own.train, *own.test, *(one.problem for one in own.bootstrap))}
-    other = cfg.model_copy(update={"problems": cfg.problems.model_copy(update={"test_seed": seed})})
-    return [problem for problem in make(other).test if problem.text not in known]
+def _asked(run: Run, unseen: bool) -> list[Problem]:
+    """The held-out problems, or those among them whose text the run never learns from."""
+    asked = run.held_out(None)
+    known = replace(sets(run.cfg)[0], test=asked).seen() if unseen else set()
+    return [problem for problem in asked if problem.id not in known]
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from rstar.cli.screen import progress
 from rstar.config.run import RunConfig
 from rstar.config.search import MctsConfig
 from rstar.config.train import (
+    FROM_PAIRS,
     AnyValueModel,
     HardConfig,
     OrmConfig,
@@ -60,7 +61,7 @@ from rstar.search.reward import solution_score
 from rstar.store.layout import CHECKPOINT, TREES
 from rstar.store.trees import read_trees
 from rstar.train.job import ValueJob
-from rstar.train.value import FROM_PAIRS, train_value
+from rstar.train.value import train_value
 
 KINDS: dict[str, type[AnyValueModel]] = {
     "ppm": PpmConfig,

@@ -95,6 +95,9 @@ class PaperConfig(Config):
     """Config files and overrides of the evolution, as `rstar evolve` takes them. Its runs are called NAME-seed-SEED."""
     seeds: tuple[Annotated[int, Field(ge=0, le=4_000_000)], ...] = Field((1, 2, 3), min_length=1)
     """One run for each."""
+    test_seed: int | None = Field(None, ge=0)
+    """Ask held-out problems that are drawn from this seed, in the place of those by which settings were chosen; what
+    the runs know is left out. For the embedded families."""
     rounds: int | None = Field(None, ge=1)
     """Only so many rounds of the evolution, for tables of early rounds; all."""
     runs: Path = Path("runs")

@@ -118,6 +118,10 @@ class OrmConfig(PairsConfig):
     """Right and wrong trajectories a problem at most: up to pairs x pairs preferences."""
 
 
+FROM_PAIRS = ("ppm", "orm")
+"""Kinds of PairsConfig: an example has two texts."""
+
+
 class RowsConfig(ValueModelConfig):
     """What models have that learn a label for each step of a tree."""
 

@@ -68,6 +68,14 @@ def make(cfg: RunConfig) -> ProblemSets:
     return sets
 
 
+def others(cfg: RunConfig, own: ProblemSets, test_seed: int) -> list[Problem]:
+    """Held-out problems of an embedded family drawn from another seed, without those that a run has of its own."""
+    elsewhere = cfg.model_copy(update={"problems": cfg.problems.model_copy(update={"test_seed": test_seed})})
+    drawn = make(elsewhere).test
+    known = ProblemSets([*own.train, *own.test], drawn, own.bootstrap).seen()
+    return [problem for problem in drawn if problem.id not in known]
+
+
 def posed(cfg: RunConfig, problem: Problem) -> Problem:
     """A problem as a run puts it to its models: with `problems.numbers: named`, under names."""
     return named(problem) if _names_numbers(cfg) else problem

@@ -109,7 +109,6 @@ def _made(run: Run, arm: Arm, number: int) -> Run:
             rounds.select(one.cfg, n, one.progress)
     if f"round-{number}/policy" in arm.fresh:
         policy_stage(one.cfg, number, one.progress)
-        greedy(one, number, "held-out problems")
     else:
         ppm_stage(one.cfg, number, one.progress)
     return one
@@ -119,7 +118,7 @@ def _outcome(made: Sequence[tuple[Run, Run]], number: int) -> Outcome:
     searches = [required(one.round(number).search).metrics for _, one in made]
     selects = [required(one.round(number).select).metrics for _, one in made]
     return Outcome(
-        shares({run.seed: right(one.round(number).eval_policy, run.held_out(None)) for run, one in made}),
+        shares({run.seed: right(greedy(one, number), run.held_out(None)) for run, one in made}),
         sum(found["solved"] for found in searches) / max(sum(found["problems"] for found in searches), 1),
         sum(found["sft_fresh"] for found in selects) / len(selects),
         sum(found["step_pairs"] for found in selects) / len(selects),

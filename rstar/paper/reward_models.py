@@ -7,7 +7,7 @@ from typing import Any
 from rstar.config.paper import PaperConfig
 from rstar.config.run import RunConfig
 from rstar.config.search import StepScores
-from rstar.config.train import PpmConfig
+from rstar.config.train import FROM_PAIRS, PpmConfig
 from rstar.evaluate.seeds import Measure, count, difference, figure, shares
 from rstar.paper import published
 from rstar.paper.judge import HOW, Judged, judged, samples, unguided
@@ -19,8 +19,6 @@ from rstar.search.reward import SCORED_BY
 
 ENOUGH = 300
 """Step pairs below which a table says that they are few."""
-PAIRED = ("ppm", "orm")
-"""Kinds that learn from pairs: two texts an example."""
 
 _KINDS = {"step": ("step",), "answer": ("answer",), "all": ("step", "answer")}
 """Pairs that models are compared by: of steps, of whole solutions, both."""
@@ -72,7 +70,7 @@ def trained(paper: PaperConfig, run: Run, number: int) -> dict[str, Path]:
 def settings(ppm: PpmConfig, told: dict[str, Any]) -> dict[str, Any]:
     """The PPM's training settings for another kind of model, as many texts in a step: a pair has two."""
     shared = ppm.model_dump(mode="json", exclude={"kind"})
-    if told.get("kind") not in PAIRED:
+    if told.get("kind") not in FROM_PAIRS:
         del shared["tanh_in_loss"]
         shared |= {"batch": 2 * shared["batch"], "micro_batch": 2 * shared["micro_batch"]}
     return {**shared, **told}

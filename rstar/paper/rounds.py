@@ -13,7 +13,7 @@ from rstar.evaluate.seeds import Figure, Measure, count, difference, figure, sha
 from rstar.paper import published
 from rstar.paper.order import points, sentence
 from rstar.paper.page import Cell, Difference, Grid, Plot, Table
-from rstar.paper.runs import Run, check_round, check_search, evaluated, levels_of, of_level, right
+from rstar.paper.runs import Run, check_round, check_search, evaluated, greedy, levels_of, of_level, right
 from rstar.pipeline.evaluate import guide_of
 from rstar.pipeline.use import models_of, needed_of
 from rstar.store.layout import TREES
@@ -61,9 +61,9 @@ def policy(paper: PaperConfig, runs: list[Run]) -> Table:
     policies: dict[str, Measure] = {}
     controls: dict[str, Measure] = {}
     for number in range(1, last + 1):
-        policies[str(number)] = shares({r.seed: right(r.round(number).eval_policy, asked[r.seed]) for r in runs})
+        policies[str(number)] = shares({r.seed: right(greedy(r, number), asked[r.seed]) for r in runs})
         if number > 1 and all(run.cfg.control for run in runs):
-            found = {r.seed: right(r.round(number).eval_control, asked[r.seed]) for r in runs}
+            found = {r.seed: right(greedy(r, number, "control"), asked[r.seed]) for r in runs}
             controls |= {"1": policies["1"], str(number): shares(found)}
     return policy_table(policies, controls, level)
 
@@ -188,7 +188,8 @@ def guided(
     models = models_of(cfg, number)[1] | {"policy": run.round(kept).policy}
     how = check_search(cfg, told, "search")
     own = guide_of(cfg, number)
-    if number == kept and own is not None and how == own[0] and per_level == cfg.evaluate.search_problems:
+    same = own is not None and how == own[0] and per_level == cfg.evaluate.search_problems
+    if number == kept and same and run.drawn is None:
         return run.round(number).eval_search
     label = f"{how.kind}, policy of round {kept}, value models of round {number}"
     return evaluated(run, how, run.held_out(per_level), needed_of(cfg, number, how, models), label)
@@ -203,7 +204,7 @@ def about(cfg: RunConfig, told: Mapping[str, Any]) -> str:
 
 
 def _greedy(paper: PaperConfig, runs: list[Run], number: int) -> dict[int, dict[str, float]]:
-    return {run.seed: right(run.round(number).eval_policy, _asked(paper, run)) for run in runs}
+    return {run.seed: right(greedy(run, number), _asked(paper, run)) for run in runs}
 
 
 def _asked(paper: PaperConfig, run: Run) -> list[Problem]:

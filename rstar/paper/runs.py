@@ -5,19 +5,20 @@ All of it lies in `RUN/paper/` in folders named by what they hold, so that two t
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rstar.config.load import load, validate
 from rstar.config.paper import PaperConfig
-from rstar.config.run import RunConfig, merge
+from rstar.config.run import FileProblemsConfig, RunConfig, merge
 from rstar.config.search import AnySearch
 from rstar.core.problem import Problem
+from rstar.data.sets import others
 from rstar.errors import InputError, RecipeDrift
 from rstar.evaluate.seeds import Measure
 from rstar.pipeline import inspect, round
-from rstar.pipeline.evaluate import evaluation, first_of_each_level, greedy_stage
+from rstar.pipeline.evaluate import evaluation, first_of_each_level, greedy_of, greedy_stage
 from rstar.pipeline.prepare import identity, paths_of, problems
 from rstar.pipeline.progress import Progress
 from rstar.pipeline.use import said, search_from
@@ -39,6 +40,8 @@ class Run:
     progress: Progress
     origin: RunPaths
     """The evolution."""
+    drawn: list[Problem] | None = None
+    """Held-out problems of another seed, in the place of the run's own."""
 
     @property
     def paths(self) -> RunPaths:
@@ -57,7 +60,8 @@ class Run:
 
     def held_out(self, per_level: int | None) -> list[Problem]:
         """The first held-out problems of each level."""
-        return first_of_each_level(problems(self.cfg)[0].test, per_level)
+        asked = problems(self.cfg)[0].test if self.drawn is None else self.drawn
+        return first_of_each_level(asked, per_level)
 
 
 def finished(paper: PaperConfig, progress: Progress) -> list[Run]:
@@ -75,7 +79,8 @@ def finished(paper: PaperConfig, progress: Progress) -> list[Run]:
                 round.run_round(cfg, number, heard)
         else:
             cfg = _stored(paper, cfg)
-        runs.append(Run(seed, shortened(paper, cfg), heard, paths_of(cfg)))
+        drawn = None if paper.test_seed is None else others(cfg, problems(cfg)[0], paper.test_seed)
+        runs.append(Run(seed, shortened(paper, cfg), heard, paths_of(cfg), drawn))
     for run in runs[1:]:
         if _recipe(run.cfg) != _recipe(runs[0].cfg):
             raise RecipeDrift(f"{run.paths.folder}: made by another config than {runs[0].paths.folder}")
@@ -88,8 +93,10 @@ def _recipe(cfg: RunConfig) -> dict[str, Any]:
 
 
 def planned(paper: PaperConfig, seed: int) -> RunConfig:
-    """The evolution at one seed. Raises ConfigError."""
+    """The evolution at one seed. Raises ConfigError, InputError where its problems are not drawn from a seed."""
     cfg = load(RunConfig, [*paper.evolution, f"seed={seed}"])
+    if paper.test_seed is not None and isinstance(cfg.problems, FileProblemsConfig):
+        raise InputError(f"test_seed: the problems of {cfg.name} are those of files, not drawn from a seed")
     runtime = cfg.runtime.model_copy(update={"runs": paper.runs})
     return cfg.model_copy(update={"name": f"{cfg.name}-seed-{seed}", "runtime": runtime})
 
@@ -149,11 +156,16 @@ def evaluated(run: Run, how: AnySearch, asked: list[Problem], models: dict[str, 
     return folder
 
 
-def greedy(run: Run, number: int, label: str) -> Path:
-    """The folder of the greedy evaluation of a round's policy on all held-out problems."""
+def greedy(run: Run, number: int, who: Literal["policy", "control"] = "policy") -> Path:
+    """The folder of the greedy solutions of all held-out problems by a round's policy, or by its control."""
     paths = run.round(number)
-    greedy_stage(run.cfg, number, paths.policy, paths.eval_policy, label, run.progress)
-    return paths.eval_policy
+    stages = {"policy": (paths.policy, paths.eval_policy), "control": (paths.control, paths.eval_control)}
+    model, folder = stages[who]
+    label = f"{who} on held-out problems"
+    if run.drawn is not None:
+        return evaluated(run, greedy_of(run.cfg), run.drawn, {"policy": model}, f"round {number} {label}")
+    greedy_stage(run.cfg, number, model, folder, label, run.progress)
+    return folder
 
 
 def variant(
@@ -168,7 +180,7 @@ def variant(
     runtime = run.cfg.runtime.model_copy(update={"runs": run.extra})
     own = {"rounds": run.cfg.rounds[:last], "control": False, "name": f"{name}-{told}", "runtime": runtime}
     cfg = changed(run.cfg.model_copy(update=own), rounds, f"{run.cfg.name}: {name}")
-    one = Run(run.seed, cfg, _of(run.progress, name), run.origin)
+    one = replace(run, cfg=cfg, progress=_of(run.progress, name))
     whole = run.paths.folder
     for folder in (whole, *(run.round(number).folder for number in range(1, last + 1))):
         for stage in sorted(path.parent for path in folder.glob(f"*/{manifest.NAME}")):

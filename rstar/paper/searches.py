@@ -12,7 +12,7 @@ from rstar.evaluate.seeds import Measure, count, difference, figure, shares
 from rstar.paper.order import points
 from rstar.paper.page import Cell, Difference, Grid, Table
 from rstar.paper.rounds import about, guided
-from rstar.paper.runs import Run, check_ppms, check_search, right
+from rstar.paper.runs import Run, check_ppms, check_search, greedy, right
 from rstar.store.answers import read_answers
 
 GREEDY, MCTS = "greedy", "MCTS"
@@ -54,7 +54,7 @@ def check(paper: PaperConfig, cfg: RunConfig) -> list[tuple[int, int]]:
 def _by_strategy(paper: PaperConfig, runs: list[Run], kept: int, judge: int) -> dict[str, Searched]:
     """Each strategy with the policy of the round `kept` and the value models of the round `judge`."""
     per_level = paper.searches.per_level
-    folders: dict[str, list[Path]] = {GREEDY: [run.round(kept).eval_policy for run in runs]}
+    folders: dict[str, list[Path]] = {GREEDY: [greedy(run, kept) for run in runs]}
     for name, told in paper.searches.rows.items():
         folders[name] = [guided(paper, run, judge, kept, told, per_level) for run in runs]
     asked = [run.held_out(per_level) for run in runs]

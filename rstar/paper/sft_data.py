@@ -44,7 +44,7 @@ def sft_data(paper: PaperConfig, runs: list[Run]) -> Table:
         drawn = _drawn(paper, run, number)
         for kind in FOLDERS:
             one = _tuned(paper, run, number, kind, drawn)
-            solved[kind][run.seed] = right(greedy(one, 1, "held-out problems"), run.held_out(None))
+            solved[kind][run.seed] = right(greedy(one, 1), run.held_out(None))
             metrics[kind].append(required(one.round(1).select).metrics)
     return sft_data_table({kind: shares(found) for kind, found in solved.items()}, metrics, number)
 

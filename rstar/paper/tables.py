@@ -102,7 +102,8 @@ def made(paper: PaperConfig) -> str:
     """What the figures are of."""
     one = len(paper.seeds) == 1
     evolution = planned(paper, paper.seeds[0]).name.rpartition("-seed-")[0]
-    return f"{evolution}, seed{'' if one else 's'} {', '.join(map(str, paper.seeds))}"
+    drawn = "" if paper.test_seed is None else f", held-out problems of seed {paper.test_seed}"
+    return f"{evolution}, seed{'' if one else 's'} {', '.join(map(str, paper.seeds))}{drawn}"
 
 
 def command(name: str, sources: Sequence[str]) -> str:

@@ -23,13 +23,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 from trl.trainer.reward_trainer import suppress_seqcls_warning
 from trl.trainer.utils import disable_dropout_in_model
 
-from rstar.config.train import AnyValueModel, PairsConfig, PrmConfig
+from rstar.config.train import FROM_PAIRS, AnyValueModel, PairsConfig, PrmConfig
 from rstar.train.examples import PAIRS, PREFIXES, stream
 from rstar.train.job import ValueJob
 from rstar.train.losses import binary_cross_entropy, bradley_terry, squared_error, three_class_cross_entropy
 from rstar.train.trainer import Report, arguments, by_length, limit, open_work, optimizer, print_progress, run
 
-FROM_PAIRS = ("ppm", "orm")
 FROM_ESTIMATES = ("hard", "soft")
 
 

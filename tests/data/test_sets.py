@@ -1,6 +1,7 @@
 """The problems of a run: drawn or read, apart from one another, and refused when they do not go together."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,16 @@ def test_words_are_drawn_from_their_seeds():
     later = sets.make(words({"L1": 5}, {"L1": 5}, test_seed=3))
     assert later.train == one.train
     assert [p.text for p in later.test] != [p.text for p in one.test]
+
+
+def test_other_held_out_problems_are_none_that_a_run_knows():
+    cfg = words({"L1": 40}, {"L1": 40}, test=40)
+    own = sets.make(cfg)
+    drawn = sets.make(words({"L1": 40}, {"L1": 40}, test=40, test_seed=3)).test
+    assert sets.others(cfg, own, 3) == drawn
+    taught = replace(own, train=[*own.train, drawn[2]], test=[*own.test, drawn[0]])
+    assert sets.others(cfg, taught, 3) == [drawn[1], *drawn[3:]]
+    assert sets.others(cfg, own, 888001) == []
 
 
 @pytest.mark.parametrize(

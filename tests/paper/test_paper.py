@@ -6,13 +6,19 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rstar.config.paper import PaperConfig, SearchesConfig
 from rstar.paper import TABLES
 from rstar.paper.page import head
+from rstar.paper.rounds import policy, system2
+from rstar.paper.runs import finished, greedy, right
+from rstar.paper.searches import searches
 from rstar.pipeline import inspect
+from rstar.pipeline.evaluate import first_of_each_level
 from rstar.store import manifest
 from tests.cli.calling import rstar
 from tests.paper.conftest import Desk
@@ -109,6 +115,29 @@ def test_a_search_that_the_run_has_made_itself_is_not_made_again(desk, tmp_path)
     assert shown == pytest.approx(report["search"]["accuracy"]["share"], abs=1e-4)
 
 
+def test_other_held_out_problems_take_the_place_of_the_runs_own(desk, tmp_path):
+    copy = desk.copied(tmp_path / "copy")
+    rows = {"MCTS": {"kind": "mcts", "rollouts": 2}}
+    asked = {"evolution": (str(copy.folder / "run.yaml"),), "seeds": (1,), "runs": copy.run.parent, "per_level": 2}
+    paper = PaperConfig(**asked, evolve=False, searches=SearchesConfig(rounds=(2,), rows=rows))
+    (run,) = finished(paper, lambda *_: None)
+    own = run.held_out(None)
+    solved = right(greedy(run, 2), own)
+    assert 0 < sum(solved.values()) < len(own)
+    drawn = [replace(problem, id=f"other-{problem.id}") for problem in own if solved[problem.id]]
+    before = files(copy.run / "round-2")
+    other = [replace(run, drawn=drawn)]
+    by_policy = policy(paper, other).to_json()["grids"][0]
+    by_search = searches(paper, other).to_json()["grids"][0]
+    by_both = system2(paper, other).to_json()["grids"][0]
+    assert by_policy[-1]["policy"]["mean"] == 1.0
+    assert next(row for row in by_search if row["search"] == "greedy")["accuracy"]["mean"] == 1.0
+    assert by_both[-1]["greedy"]["mean"] == 1.0
+    assert by_both[-1]["search"]["n"] == len(first_of_each_level(drawn, 2))
+    assert by_both[-1]["search"]["mean"] > 0  # not the answers that the run has to its own problems
+    assert files(copy.run / "round-2") == before
+
+
 def test_a_finished_run_needs_no_config_but_its_own(desk, tmp_path):
     copy = desk.copied(tmp_path / "copy")
     done = copy.paper("policy", "evolve=false", "--json")
@@ -188,6 +217,7 @@ def test_another_recipe_is_drift(desk):
         (("sft-data", "sft_data.policy={stesp: 2}"), "sft_data.policy: "),
         (("sft-data", "rounds=1", "sft_data.round=null"), "sft_data.round: tiny-seed-1 has no second round"),
         (("ablations", "ablations.rollouts=[0]"), "ablations.rollouts"),
+        (("policy", "test_seed=7"), "test_seed: the problems of tiny are those of files, not drawn from a seed"),
         (("policy", "rounds=9"), "rounds: there is no round 9; tiny-seed-1 has rounds 1 to 2"),
         (("policy", "seeds=[1, 1]"), "seeds"),
         (("policy", "seeds=[-1]"), "seeds.0"),
