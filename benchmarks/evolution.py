@@ -5,13 +5,15 @@
 Prints each round's held-out pass@1 of policy and control by seed, and the difference with a paired bootstrap over
 problems, all seeds of a problem together; the last line is JSON. `--test-seed` asks held-out problems that are drawn
 from another seed than those of the config, by which its settings were chosen; those that the run knows are left out.
-`--unseen` leaves out held-out problems that stand word for word among those that the run learns from.
+`--unseen` leaves out held-out problems that stand word for word among those that the run learns from. The run's own
+figures of search and PPM, which are of all its held-out problems, are shown without either.
 The bars, for the mean over seeds: the policy rises in every round and ends at `--ends`; in the last round it beats its
 control by `--points`, and the interval of the difference lies above 0. Finished runs are reused.
 """
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -19,14 +21,12 @@ from typing import Any, Literal
 
 import orjson
 
-from rstar.cli.screen import progress
-from rstar.config.paper import PaperConfig
+from rstar.cli.screen import progress, told
 from rstar.core.problem import Problem
-from rstar.errors import InputError
 from rstar.evaluate.report import markdown, percent
 from rstar.evaluate.seeds import Measure, count, difference, figure, figure_of_seeds, shares
-from rstar.paper.runs import Run, finished, greedy, right
-from rstar.pipeline.inspect import config, summaries
+from rstar.paper.runs import Run, beside_control, finished, greedy, levels_of, right
+from rstar.pipeline.inspect import summaries
 from rstar.pipeline.prepare import problems as sets
 
 
@@ -39,18 +39,9 @@ def main() -> int:
     parser.add_argument("--test-seed", type=int, help="ask held-out problems that are drawn from this seed instead")
     parser.add_argument("--unseen", action="store_true", help="only held-out problems whose text is not learned from")
     asked = parser.parse_args()
-    evolution = (*asked.config, "control=true")
-    paper = PaperConfig(
-        evolution=evolution,
-        seeds=tuple(asked.seeds),
-        test_seed=asked.test_seed,
-        runs=config(evolution).runtime.runs,
-    )
+    paper = beside_control(asked.config, seeds=asked.seeds, test_seed=asked.test_seed)
     with progress(quiet=False) as report:
-        try:
-            runs = finished(paper, report)
-        except InputError as error:
-            parser.error(str(error))
+        runs = finished(paper, report)
         numbers = range(1, runs[0].last + 1)
         problems = {run.seed: _asked(run, asked.unseen) for run in runs}
         policies = [_solved(runs, number, "policy", problems) for number in numbers]
@@ -58,19 +49,22 @@ def main() -> int:
     shared = [
         (figure_of_seeds(policy), figure_of_seeds(control)) for policy, control in zip(policies, controls, strict=True)
     ]
+    its_own = asked.test_seed is None and not asked.unseen
     rows: list[list[str]] = []
     table: list[dict[str, Any]] = []
     for run in runs:
         for one, (policy, control) in zip(summaries(run.paths.folder)[: run.last], shared, strict=True):
             ours = {"policy": policy[run.seed], "control": control[run.seed]}
             table.append({"seed": run.seed, "round": one["round"], **ours})
-            search, pairs = one["search"], one["pairs"]
             cells = [str(run.seed), str(one["round"]), percent(one["coverage"]["solved"] / one["coverage"]["problems"])]
-            cells += [*map(percent, ours.values()), percent(search["accuracy"]["share"] if search else None)]
-            cells += [percent(pairs[kind]["share"] if pairs else None) for kind in ("step", "answer")]
+            cells += map(percent, ours.values())
+            if its_own:
+                search, pairs = one["search"], one["pairs"]
+                cells += [percent(search["accuracy"]["share"] if search else None)]
+                cells += [percent(pairs[kind]["share"] if pairs else None) for kind in ("step", "answer")]
             rows.append(cells)
-    header = ["seed", "round", "coverage", "policy pass@1", "control pass@1", "search", "step pairs", "answer pairs"]
-    print(markdown(header, rows))
+    header = ["seed", "round", "coverage", "policy pass@1", "control pass@1"]
+    print(markdown([*header, "search", "step pairs", "answer pairs"] if its_own else header, rows))
     gain = difference(controls[-1], policies[-1])
     mean, (low, high) = gain.mean or 0.0, gain.interval or (0.0, 0.0)
     by_round = [figure(policy).mean or 0.0 for policy in policies]
@@ -78,6 +72,7 @@ def main() -> int:
     result = {
         "name": "evolution",
         "problems": count(policies[-1]),
+        "by_level": dict(sorted(Counter(levels_of(problems[runs[0].seed]).values()).items())),
         "ok": bool(rises and 100 * by_round[-1] >= asked.ends and 100 * mean >= asked.points and low > 0),
         "policy": [round(100 * share, 2) for share in by_round],
         "points_over_control": [round(100 * (value or 0.0), 2) for value in gain.by_seed.values()],
@@ -104,4 +99,5 @@ def _asked(run: Run, unseen: bool) -> list[Problem]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with told():
+        sys.exit(main())

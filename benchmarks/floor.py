@@ -20,17 +20,15 @@ import sys
 import orjson
 
 from rstar.answers.countdown import Puzzle, after, judge, moves_of
-from rstar.cli.screen import progress
-from rstar.config.paper import PaperConfig
-from rstar.config.run import RunConfig
+from rstar.cli.screen import progress, told
+from rstar.config.run import CountdownProblemsConfig, RunConfig
 from rstar.core.execution import ROOT_STATE, Status, StepResult
 from rstar.data.countdown import Player, shown
 from rstar.data.sets import make
 from rstar.evaluate.seeds import Figure, difference, figure, shares
 from rstar.paper.page import Cell, Difference, Grid
 from rstar.paper.rounds import solved
-from rstar.paper.runs import Run, finished, of_level
-from rstar.pipeline.inspect import config
+from rstar.paper.runs import Run, beside_control, finished, of_level, planned
 from rstar.pipeline.prepare import turn_of
 from rstar.pipeline.search import Pass, grammar_of
 from rstar.search.calls import Call, Execute, Generate, Reply, Verify, drive
@@ -71,16 +69,17 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--alone", action="store_true", help="random play only, without an evolution")
     asked = parser.parse_args()
-    cfgs = {seed: config([*asked.config, f"seed={seed}"]) for seed in asked.seeds}
+    paper = beside_control(asked.config, seeds=asked.seeds)
+    cfgs = {seed: planned(paper, seed) for seed in paper.seeds}
     first = cfgs[asked.seeds[0]]
+    if not isinstance(first.problems, CountdownProblemsConfig):
+        parser.error(f"random play knows problems of kind `countdown` only, not those of {first.name}")
     rounds = asked.rounds or range(2, len(first.rounds) + 1)
     for number in rounds or [2]:
         if not 2 <= number <= len(first.rounds):
-            parser.error(f"{first.name} has no round {number} that searches its training problems")
+            parser.error(f"--rounds: there is no round {number} that searches training problems")
     runs: list[Run] = []
     if not asked.alone:
-        evolution = (*asked.config, "control=true")
-        paper = PaperConfig(evolution=evolution, seeds=tuple(asked.seeds), runs=first.runtime.runs)
         with progress(quiet=False) as report:
             runs = finished(paper, report)
     rows: list[list[Cell]] = []
@@ -117,4 +116,5 @@ def played(cfg: RunConfig, number: int, level: dict[str, str]) -> dict[str, floa
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with told():
+        sys.exit(main())

@@ -14,7 +14,7 @@ import typer
 from rstar import __version__
 from rstar.cli import data, files, screen
 from rstar.cli.paper import HELP, paper
-from rstar.errors import InputError, RstarError, SandboxUnavailable
+from rstar.errors import InputError, SandboxUnavailable
 from rstar.pipeline import inspect
 
 app = typer.Typer(
@@ -502,10 +502,8 @@ def main() -> None:
     """The entry point: known errors are one line on standard error, with their exit code."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        app(prog_name="rstar")
-    except RstarError as error:
-        screen.err.print(f"rstar: {error}", markup=False, highlight=False)
-        raise SystemExit(error.exit_code) from None
+        with screen.told():
+            app(prog_name="rstar")
     except SystemExit as ended:
         if ended.code == STOPPED:
             screen.err.print("rstar: stopped; the same command goes on from here")

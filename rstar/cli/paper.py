@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 _LINES = "\n".join(f"{name:<14} {what}" for name, what in {**TABLES, EVERY: "every table, one after the other"}.items())
 HELP = f"""Make one of the rStar-Math paper's tables from runs over several seeds, and write it into a page of results.
 
-What the runs lack is made first; the same command again goes on where it stopped. Tables:
+What the runs lack is made first; the same command again goes on where it stopped. `test_seed=N` asks held-out
+problems of another seed, in a section of their own. Tables:
 
 \b
 {_LINES}"""

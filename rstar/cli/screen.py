@@ -35,6 +35,16 @@ EVERY_S = 15.0
 
 
 @contextmanager
+def told() -> Iterator[None]:
+    """Known errors end the program with one line on standard error and their exit code."""
+    try:
+        yield
+    except RstarError as error:
+        err.print(f"rstar: {error}", markup=False, highlight=False)
+        raise SystemExit(error.exit_code) from None
+
+
+@contextmanager
 def progress(quiet: bool) -> Iterator[Report]:
     """A progress function for the pipeline: bars with rate and time left on a terminal, sparse lines in a log."""
     if quiet:

@@ -97,7 +97,7 @@ class PaperConfig(Config):
     """One run for each."""
     test_seed: int | None = Field(None, ge=0)
     """Ask held-out problems that are drawn from this seed, in the place of those by which settings were chosen; what
-    the runs know is left out. For the embedded families."""
+    the runs know is left out, and the page has sections of their own for them. For the embedded families."""
     rounds: int | None = Field(None, ge=1)
     """Only so many rounds of the evolution, for tables of early rounds; all."""
     runs: Path = Path("runs")

@@ -384,7 +384,7 @@ class RunConfig(Config):
                 raise ValueError(f"rounds.{number}.select.replay: there is no `base` of plays to replay")
             if one.explore and one.explore.by == "play" and not isinstance(self.problems, CountdownProblemsConfig):
                 raise ValueError(f"rounds.{number}.explore.by: `play` knows problems of kind `countdown` only")
-            if one.explore and one.explore.after > len(one.retry):
+            if number > 0 and one.explore and one.explore.after > len(one.retry):  # round 1 does not explore
                 raise ValueError(f"rounds.{number}.explore.after: there is no pass {one.explore.after} in `retry`")
             borrows = one.explore is not None and one.explore.by == "demonstrations"
             if borrows and not isinstance(self.bootstrap, DemonstrationsConfig):

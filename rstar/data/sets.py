@@ -68,11 +68,19 @@ def make(cfg: RunConfig) -> ProblemSets:
     return sets
 
 
-def others(cfg: RunConfig, own: ProblemSets, test_seed: int) -> list[Problem]:
-    """Held-out problems of an embedded family drawn from another seed, without those that a run has of its own."""
+def others(cfg: RunConfig, test_seed: int) -> list[Problem]:
+    """Held-out problems drawn from another seed, without those that a run has of its own.
+
+    Raises InputError where the problems are those of files, or none is left.
+    """
+    if isinstance(cfg.problems, FileProblemsConfig):
+        raise InputError(f"test_seed: the problems of {cfg.name} are those of files, not drawn from a seed")
+    own = make(cfg)
     elsewhere = cfg.model_copy(update={"problems": cfg.problems.model_copy(update={"test_seed": test_seed})})
     drawn = make(elsewhere).test
     known = ProblemSets([*own.train, *own.test], drawn, own.bootstrap).seen()
+    if len(known) == len(drawn):
+        raise InputError(f"test_seed: {cfg.name} has every problem that is drawn from the seed {test_seed}")
     return [problem for problem in drawn if problem.id not in known]
 
 

@@ -1,7 +1,11 @@
 """A table as a section of Markdown, and the page that holds one section for each."""
 
+import fcntl
+import os
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,8 @@ HEAD = """\
 `rstar paper TABLE CONFIG` makes one section of this page, `rstar paper all CONFIG` every one. It runs what is missing
 of the evolution at each seed, then what the table needs on top, and writes the section. All of it goes on where it
 stopped, and what is finished is reused, also by other tables. `seeds=[1]` makes a table of one seed, `--json` prints
-its figures. A section that is not here has not been made yet.
+its figures; `test_seed=N` asks held-out problems of another seed, in a section of their own. A section that is not
+here has not been made yet.
 
 A cell is the share over all seeds ± the standard deviation of the seeds' shares, then its 95 % interval: a percentile
 bootstrap over problems, all seeds of a problem together, paired where two methods are compared. So the interval, and
@@ -122,16 +127,29 @@ def put(path: Path, name: str, text: str) -> bool:
 
     A section that differs in its date alone stays as it was. Raises InputError where the page cannot be one.
     """
-    page = text_of(path)
-    found = _find(page, name)
-    if found is None:
-        new = _inserted(page, name, text)
-    elif _dateless(page[slice(*found)]) == _dateless(text):
-        return False
-    else:
-        new = page[: found[0]] + text + page[found[1] :]
-    write_atomic(path, new.encode())
+    with _alone(path):
+        page = text_of(path)
+        found = _find(page, name)
+        if found is None:
+            new = _inserted(page, name, text)
+        elif _dateless(page[slice(*found)]) == _dateless(text):
+            return False
+        else:
+            new = page[: found[0]] + text + page[found[1] :]
+        write_atomic(path, new.encode())
     return True
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """No other process writes a page into this folder meanwhile. Raises InputError where there is no folder."""
+    text_of(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def text_of(path: Path) -> str:
@@ -139,7 +157,11 @@ def text_of(path: Path) -> str:
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(f"out: {path} is a folder" if path.is_dir() else f"out: there is no folder {path.parent}")
     try:
+        with tempfile.TemporaryFile(dir=path.parent):  # what counts is whether it can be written to
+            pass
         return path.read_text(encoding="utf-8") if path.exists() else head()
+    except OSError as error:
+        raise InputError(f"out: {path.parent} cannot be written to ({os.strerror(error.errno or 0)})") from error
     except UnicodeDecodeError as error:
         raise InputError(f"out: {path} is not text in UTF-8: {error}") from error
 
@@ -151,12 +173,17 @@ def head() -> str:
 
 def _inserted(page: str, name: str, text: str) -> str:
     """The section before the first one that comes after it in the order of tables, else at the end."""
-    names = list(TABLES)
-    later = (_find(page, other) for other in names[names.index(name) + 1 :])
-    place = next((found[0] for found in later if found is not None), None)
+    there = ((other, _find(page, other)) for other in re.findall(r"<!-- (\S+) -->", page))
+    place = next((found[0] for other, found in there if found and _place(other) > _place(name)), None)
     if place is None:
         return page.rstrip("\n") + "\n\n" + text
     return page[:place] + text + "\n" + page[place:]
+
+
+def _place(name: str) -> int:
+    """Where a section stands among the others; one of other problems behind all tables."""
+    names = list(TABLES)
+    return names.index(name) if name in names else len(names)
 
 
 def _find(page: str, name: str) -> tuple[int, int] | None:

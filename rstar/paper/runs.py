@@ -4,14 +4,14 @@ All of it lies in `RUN/paper/` in folders named by what they hold, so that two t
 """
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from rstar.config.load import load, validate
 from rstar.config.paper import PaperConfig
-from rstar.config.run import FileProblemsConfig, RunConfig, merge
+from rstar.config.run import RunConfig, merge
 from rstar.config.search import AnySearch
 from rstar.core.problem import Problem
 from rstar.data.sets import others
@@ -70,21 +70,26 @@ def finished(paper: PaperConfig, progress: Progress) -> list[Run]:
     Raises InputError where it may not be made (`evolve: false`) and lacks a round, RecipeDrift where it was made by
     another recipe.
     """
+    cfgs = [planned(paper, seed) if paper.evolve else _stored(paper, planned(paper, seed)) for seed in paper.seeds]
     runs = []
-    for seed in paper.seeds:
-        cfg = planned(paper, seed)
-        heard = _of(progress, f"seed {seed}")
-        if paper.evolve:
-            for number in range(1, len(shortened(paper, cfg).rounds) + 1):
-                round.run_round(cfg, number, heard)
-        else:
-            cfg = _stored(paper, cfg)
-        drawn = None if paper.test_seed is None else others(cfg, problems(cfg)[0], paper.test_seed)
-        runs.append(Run(seed, shortened(paper, cfg), heard, paths_of(cfg), drawn))
+    for seed, cfg in zip(paper.seeds, cfgs, strict=True):
+        drawn = None if paper.test_seed is None else others(cfg, paper.test_seed)
+        runs.append(Run(seed, shortened(paper, cfg), _of(progress, f"seed {seed}"), paths_of(cfg), drawn))
+    if paper.evolve:
+        for run, cfg in zip(runs, cfgs, strict=True):
+            for number in range(1, run.last + 1):
+                round.run_round(cfg, number, run.progress)
     for run in runs[1:]:
         if _recipe(run.cfg) != _recipe(runs[0].cfg):
             raise RecipeDrift(f"{run.paths.folder}: made by another config than {runs[0].paths.folder}")
     return runs
+
+
+def beside_control(sources: Sequence[str], **asked: Any) -> PaperConfig:
+    """An evolution and its control where `rstar evolve` would put them, and what else is asked. Raises ConfigError."""
+    evolution = [*sources, "control=true"]
+    runs = inspect.config(evolution).runtime.runs
+    return validate(PaperConfig, {"evolution": evolution, "runs": str(runs), **asked}, "the command line")
 
 
 def _recipe(cfg: RunConfig) -> dict[str, Any]:
@@ -93,10 +98,8 @@ def _recipe(cfg: RunConfig) -> dict[str, Any]:
 
 
 def planned(paper: PaperConfig, seed: int) -> RunConfig:
-    """The evolution at one seed. Raises ConfigError, InputError where its problems are not drawn from a seed."""
+    """The evolution at one seed. Raises ConfigError."""
     cfg = load(RunConfig, [*paper.evolution, f"seed={seed}"])
-    if paper.test_seed is not None and isinstance(cfg.problems, FileProblemsConfig):
-        raise InputError(f"test_seed: the problems of {cfg.name} are those of files, not drawn from a seed")
     runtime = cfg.runtime.model_copy(update={"runs": paper.runs})
     return cfg.model_copy(update={"name": f"{cfg.name}-seed-{seed}", "runtime": runtime})
 

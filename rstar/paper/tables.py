@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -59,11 +60,15 @@ def make(paper: PaperConfig, names: Sequence[str], sources: Sequence[str], progr
 
     What is wrong with the settings is found before anything runs.
     """
+    if paper.test_seed is not None:
+        names = [name for name in names if name != "coverage"]
+        if not names:
+            raise InputError("test_seed: `coverage` is of training problems")
     _check(paper, names)
     runs = finished(paper, progress)
     for name in names:
         table = MAKERS[name](paper, runs)
-        write(paper, table, command(name, sources))
+        write(paper, titled(paper, table), command(name, sources))
         yield table
 
 
@@ -98,12 +103,19 @@ def write(paper: PaperConfig, table: Table, told: str) -> None:
     put(paper.out, table.name, section(table, told, made(paper), today, name))
 
 
+def titled(paper: PaperConfig, table: Table) -> Table:
+    """The table as its section is called: one of other problems has a section of its own."""
+    if paper.test_seed is None:
+        return table
+    title = f"{table.title}, on held-out problems of seed {paper.test_seed}"
+    return replace(table, name=f"{table.name}-{paper.test_seed}", title=title)
+
+
 def made(paper: PaperConfig) -> str:
     """What the figures are of."""
     one = len(paper.seeds) == 1
     evolution = planned(paper, paper.seeds[0]).name.rpartition("-seed-")[0]
-    drawn = "" if paper.test_seed is None else f", held-out problems of seed {paper.test_seed}"
-    return f"{evolution}, seed{'' if one else 's'} {', '.join(map(str, paper.seeds))}{drawn}"
+    return f"{evolution}, seed{'' if one else 's'} {', '.join(map(str, paper.seeds))}"
 
 
 def command(name: str, sources: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """The problems of a run: drawn or read, apart from one another, and refused when they do not go together."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +73,23 @@ def test_words_are_drawn_from_their_seeds():
 
 
 def test_other_held_out_problems_are_none_that_a_run_knows():
-    cfg = words({"L1": 40}, {"L1": 40}, test=40)
+    puzzles = {"kind": "countdown", "train": {"L3": 200}, "test": 20}
+    boot = {"kind": "teacher", "problems": {"L2": 20}}
+    rules: dict[str, Any] = {"task": "countdown", "grammar": {**PRINTED, "observe": True}, "bootstrap": boot}
+    cfg, other = (config(problems={**puzzles, "test_seed": seed}, **rules) for seed in (888001, 3))
     own = sets.make(cfg)
-    drawn = sets.make(words({"L1": 40}, {"L1": 40}, test=40, test_seed=3)).test
-    assert sets.others(cfg, own, 3) == drawn
-    taught = replace(own, train=[*own.train, drawn[2]], test=[*own.test, drawn[0]])
-    assert sets.others(cfg, taught, 3) == [drawn[1], *drawn[3:]]
-    assert sets.others(cfg, own, 888001) == []
+    known = {p.text for p in (*own.train, *own.test, *(d.problem for d in own.bootstrap))}
+    drawn = sets.make(other).test
+    others = sets.others(cfg, 3)
+    assert 0 < len(others) < len(drawn)
+    assert others == [p for p in drawn if p.text not in known]
+    with pytest.raises(InputError, match="test_seed: a has every problem that is drawn from the seed 888001"):
+        sets.others(cfg, 888001)
+
+
+def test_peoples_own_problems_are_not_drawn_anew(folder):
+    with pytest.raises(InputError, match="test_seed: the problems of a are those of files, not drawn from a seed"):
+        sets.others(files(folder), 3)
 
 
 @pytest.mark.parametrize(

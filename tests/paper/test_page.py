@@ -1,11 +1,14 @@
 """Sections of the page: written once, replaced in place, the others untouched."""
 
+import multiprocessing
+import re
 from pathlib import Path
 
 import pytest
 
 from rstar.errors import InputError
 from rstar.evaluate.seeds import figure, shares
+from rstar.paper import TABLES
 from rstar.paper.page import Difference, Grid, Table, head, put, section, shown
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +37,26 @@ def test_sections_stand_in_the_order_of_tables_behind_the_head(tmp_path):
     assert places == sorted(places)
 
 
+def test_sections_of_other_problems_stand_behind_all_tables(tmp_path):
+    page = tmp_path / "results.md"
+    for name in ("policy-7", "ablations", "policy"):
+        put(page, name, text(name))
+    assert re.findall(r"<!-- ([a-z].*) -->", page.read_text()) == ["policy", "ablations", "policy-7"]
+
+
+def test_tables_that_end_at_once_lose_no_section(tmp_path):
+    page, names = tmp_path / "results.md", list(TABLES)
+    fork = multiprocessing.get_context("fork")
+    barrier = fork.Barrier(len(names))
+    writers = [fork.Process(target=lambda n=n: (barrier.wait(), put(page, n, text(n)))) for n in names]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert re.findall(r"<!-- ([a-z].*) -->", page.read_text()) == names
+    assert [path.name for path in tmp_path.iterdir()] == ["results.md"]
+
+
 def test_a_section_is_replaced_and_what_people_wrote_stays(tmp_path):
     page = tmp_path / "results.md"
     put(page, "coverage", text("coverage"))
@@ -55,6 +78,8 @@ def test_a_section_that_differs_in_its_date_alone_stays_as_it_was(tmp_path):
 def test_a_page_that_cannot_be_written_is_refused(tmp_path):
     with pytest.raises(InputError, match="is a folder"):
         put(tmp_path, "ppm", text("ppm"))
+    with pytest.raises(InputError, match="out: /proc cannot be written to"):
+        put(Path("/proc/results.md"), "ppm", text("ppm"))
     with pytest.raises(InputError, match="there is no folder"):
         put(tmp_path / "no" / "results.md", "ppm", text("ppm"))
 
