@@ -127,7 +127,8 @@ def put(path: Path, name: str, text: str) -> bool:
 
     A section that differs in its date alone stays as it was. Raises InputError where the page cannot be one.
     """
-    with _alone(path):
+    check(path)
+    with _alone(path.parent):
         page = text_of(path)
         found = _find(page, name)
         if found is None:
@@ -141,27 +142,32 @@ def put(path: Path, name: str, text: str) -> bool:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """No other process writes a page into this folder meanwhile. Raises InputError where there is no folder."""
-    text_of(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process writes a page into this folder meanwhile."""
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        fcntl.flock(opened, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(folder)
+        os.close(opened)
 
 
-def text_of(path: Path) -> str:
-    """What the page holds, of a new one its head. Raises InputError where it cannot be one."""
+def check(path: Path) -> None:
+    """Raises InputError where a page cannot be written, or what is there cannot be one."""
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(f"out: {path} is a folder" if path.is_dir() else f"out: there is no folder {path.parent}")
     try:
         with tempfile.TemporaryFile(dir=path.parent):  # what counts is whether it can be written to
             pass
-        return path.read_text(encoding="utf-8") if path.exists() else head()
     except OSError as error:
         raise InputError(f"out: {path.parent} cannot be written to ({os.strerror(error.errno or 0)})") from error
+    text_of(path)
+
+
+def text_of(path: Path) -> str:
+    """What the page holds, of a new one its head. Raises InputError where it is not text."""
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else head()
     except UnicodeDecodeError as error:
         raise InputError(f"out: {path} is not text in UTF-8: {error}") from error
 

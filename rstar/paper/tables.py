@@ -11,9 +11,9 @@ from rstar.config.paper import PaperConfig
 from rstar.config.run import RunConfig
 from rstar.errors import InputError
 from rstar.evaluate import plot
-from rstar.paper import EVERY, TABLES, reward_models, searches, sft_data
+from rstar.paper import EVERY, TABLES, page, reward_models, searches, sft_data
 from rstar.paper.ablations import ablations
-from rstar.paper.page import Table, put, section, text_of
+from rstar.paper.page import Table, put, section
 from rstar.paper.rounds import check_guides, coverage, policy, ppm, system2
 from rstar.paper.runs import Run, check_ppms, check_round, check_search, finished, planned, shortened
 from rstar.paper.scaling import scaling
@@ -76,7 +76,7 @@ def _check(paper: PaperConfig, names: Sequence[str]) -> None:
     """Raises InputError."""
     if any(name in DRAWN for name in names):
         plot.can_draw()
-    text_of(paper.out)
+    page.check(paper.out)
     whole = planned(paper, paper.seeds[0])
     check_round(whole, paper.rounds, "rounds")
     cfg = shortened(paper, whole)
