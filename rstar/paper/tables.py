@@ -67,8 +67,8 @@ def make(paper: PaperConfig, names: Sequence[str], sources: Sequence[str], progr
     _check(paper, names)
     runs = finished(paper, progress)
     for name in names:
-        table = MAKERS[name](paper, runs)
-        write(paper, titled(paper, table), command(name, sources))
+        table = titled(paper, MAKERS[name](paper, runs))
+        write(paper, table, command(name, sources))
         yield table
 
 

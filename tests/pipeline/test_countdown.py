@@ -25,6 +25,7 @@ from rstar.pipeline.search import search_stage
 from rstar.store import manifest
 from rstar.store.trees import read_trees
 from rstar.text.grammar import program
+from tests.cli.calling import rstar
 from tests.pipeline import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -251,6 +252,18 @@ def test_an_evolution_is_judged_on_problems_that_it_never_saw(tmp_path):
     assert told["problems"] == len(asked)
     own = sets.make(load(RunConfig, [tmp_path / "run.yaml", *short]))
     assert not asked & {problem.text for problem in (*own.train, *own.test, *(one.problem for one in own.bootstrap))}
+
+    page = tmp_path / "results.md"
+    evolution = json.dumps([str(tmp_path / "run.yaml"), *short, "control=true"])
+    (tmp_path / "paper.yaml").write_text(f"evolution: {evolution}\nseeds: [1]\n", encoding="utf-8")
+    places = [f"runs={tmp_path / 'runs'}", f"out={page}"]
+    table = rstar("paper", "policy", tmp_path / "paper.yaml", *places, "test_seed=5", "-q", "--json")
+    assert table.returncode == 0, table.stderr
+    said = json.loads(table.stdout)
+    assert (said["table"], said["title"].endswith(", on held-out problems of seed 5")) == ("policy-5", True)
+    assert said["grids"][0][0]["policy"]["mean"] == pytest.approx(told["policy"][0] / 100, abs=1e-4)
+    assert "<!-- policy-5 -->" in page.read_text(encoding="utf-8")
+    assert list(folder.parent.iterdir()) == [folder]  # the evaluation above, not another
 
 
 def test_problems_of_ones_own(tmp_path):
