@@ -255,9 +255,8 @@ def test_an_evolution_is_judged_on_problems_that_it_never_saw(tmp_path):
 
     page = tmp_path / "results.md"
     evolution = json.dumps([str(tmp_path / "run.yaml"), *short, "control=true"])
-    (tmp_path / "paper.yaml").write_text(f"evolution: {evolution}\nseeds: [1]\n", encoding="utf-8")
     places = [f"runs={tmp_path / 'runs'}", f"out={page}"]
-    table = rstar("paper", "policy", tmp_path / "paper.yaml", *places, "test_seed=5", "-q", "--json")
+    table = rstar("paper", "policy", f"evolution={evolution}", "seeds=[1]", *places, "test_seed=5", "-q", "--json")
     assert table.returncode == 0, table.stderr
     said = json.loads(table.stdout)
     assert (said["table"], said["title"].endswith(", on held-out problems of seed 5")) == ("policy-5", True)
