@@ -161,7 +161,24 @@ def check(path: Path) -> None:
             pass
     except OSError as error:
         raise InputError(f"out: {path.parent} cannot be written to ({os.strerror(error.errno or 0)})") from error
-    text_of(path)
+    _check_marks(path, text_of(path))
+
+
+def _check_marks(path: Path, page: str) -> None:
+    """Raises InputError where a section is not whole: what is written between its marks could take another's place."""
+    begun, ended = None, set[str]()
+    for number, line in enumerate(page.splitlines(), start=1):
+        mark = re.fullmatch(r"<!-- (/?)(\S+) -->", line)
+        if mark is None or re.sub(r"-\d+$", "", mark[2]) not in TABLES:
+            continue
+        closes, name = mark[1] == "/", mark[2]
+        if closes != (begun is not None) or (closes and name != begun) or name in ended:
+            raise InputError(f"out: {path}:{number}: `{line}` stands alone or twice; each section has two such marks")
+        begun = None if closes else name
+        if closes:
+            ended.add(name)
+    if begun is not None:
+        raise InputError(f"out: {path}: the section {begun} has no `{_mark(f'/{begun}')}`")
 
 
 def text_of(path: Path) -> str:

@@ -92,6 +92,27 @@ def test_a_page_that_is_no_text_is_refused(tmp_path):
     assert page.read_bytes() == b"\xff\xfe"
 
 
+@pytest.mark.parametrize(
+    ("mark", "instead", "told"),
+    [
+        ("<!-- /policy -->\n", "", "`<!-- ppm -->` stands alone or twice"),
+        ("<!-- policy -->\n", "", "`<!-- /policy -->` stands alone or twice"),
+        ("<!-- /ppm-7 -->\n", "", "the section ppm-7 has no `<!-- /ppm-7 -->`"),
+        ("<!-- ppm -->", text("policy") + "<!-- ppm -->", "`<!-- policy -->` stands alone or twice"),
+    ],
+)
+def test_a_page_with_a_broken_section_is_left_alone(tmp_path, mark, instead, told):
+    page = tmp_path / "results.md"
+    for name in ("policy", "ppm", "ppm-7"):
+        put(page, name, text(name))
+    broken = page.read_text().replace(mark, instead)
+    page.write_text(broken)
+    for name in ("policy", "coverage", "ppm-7"):
+        with pytest.raises(InputError, match=re.escape(told)):
+            put(page, name, text(name, "2"))
+    assert page.read_text() == broken
+
+
 def test_cells():
     three = figure(shares({1: {"a": 1, "b": 0}, 2: {"a": 1, "b": 1}}))
     assert shown(three) == "75.0 ± 35.4 (50.0–100.0)"
